@@ -1,1 +1,24 @@
+//! JavaScript for plugins: one runtime, a realm per config, hard limits, and the way of an event
+//! into JavaScript and back. Knows QuickJS and jsonb; knows nothing of PostgreSQL, which it meets
+//! only as a [`Host`].
 
+mod allocator;
+mod call;
+mod engine;
+mod failure;
+mod globals;
+mod host;
+mod limits;
+mod meta;
+mod modules;
+mod program;
+mod realm;
+mod value;
+mod watch;
+
+pub use engine::{Engine, Outcome, Verdict};
+pub use failure::{Failure, FailureKind};
+pub use host::{Host, Level, LogLine};
+pub use limits::Limits;
+pub use modules::KNOWN_MODULES;
+pub use program::{Attachment, Program};

@@ -1,0 +1,113 @@
+//! The allocator of a runtime: libc's, with a meter. QuickJS counts bytes itself but does not tell
+//! who was refused; the meter does, and its limit can change while the runtime lives.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use rquickjs::allocator::Allocator;
+
+/// What a runtime holds, may hold, and whether it was refused more.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    used: Cell<usize>,
+    limit: Cell<usize>,
+    refused: Cell<bool>,
+}
+
+impl Meter {
+    pub(crate) fn new(limit: usize) -> Rc<Self> {
+        let meter = Meter::default();
+        meter.limit.set(limit);
+        Rc::new(meter)
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    pub(crate) fn refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    pub(crate) fn forgive(&self) {
+        self.refused.set(false);
+    }
+
+    /// Whether `more` bytes fit; remembers a refusal.
+    fn admits(&self, more: usize) -> bool {
+        let fits = self.used.get().checked_add(more).is_some_and(|sum| sum <= self.limit.get());
+        if !fits {
+            self.refused.set(true);
+        }
+        fits
+    }
+
+    fn grow(&self, bytes: usize) {
+        self.used.set(self.used.get() + bytes);
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.used.set(self.used.get().saturating_sub(bytes));
+    }
+}
+
+pub(crate) struct Metered(pub(crate) Rc<Meter>);
+
+// SAFETY: every pointer handed out comes from libc's malloc family, which aligns for any scalar;
+// `usable_size` is libc's own answer for the same pointer.
+unsafe impl Allocator for Metered {
+    fn alloc(&mut self, size: usize) -> *mut u8 {
+        if !self.0.admits(size) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: malloc has no precondition.
+        let block = unsafe { libc::malloc(size) }.cast();
+        self.0.grow(usable(block));
+        block
+    }
+
+    fn calloc(&mut self, count: usize, size: usize) -> *mut u8 {
+        if !self.0.admits(count.saturating_mul(size)) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: calloc has no precondition; it checks the product itself.
+        let block = unsafe { libc::calloc(count, size) }.cast();
+        self.0.grow(usable(block));
+        block
+    }
+
+    unsafe fn dealloc(&mut self, block: *mut u8) {
+        self.0.shrink(usable(block));
+        // SAFETY: the caller hands back a block of this allocator.
+        unsafe { libc::free(block.cast()) };
+    }
+
+    unsafe fn realloc(&mut self, block: *mut u8, size: usize) -> *mut u8 {
+        let before = usable(block);
+        if size > before && !self.0.admits(size - before) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller hands over a block of this allocator, or null.
+        let moved: *mut u8 = unsafe { libc::realloc(block.cast(), size) }.cast();
+        // A failed realloc leaves the old block as it was.
+        if size == 0 || !moved.is_null() {
+            self.0.shrink(before);
+            self.0.grow(usable(moved));
+        }
+        moved
+    }
+
+    unsafe fn usable_size(block: *mut u8) -> usize {
+        usable(block)
+    }
+}
+
+fn usable(block: *mut u8) -> usize {
+    // SAFETY: null gives 0; every other block here came from malloc and is still allocated.
+    unsafe { libc::malloc_usable_size(block.cast()) }
+}
+

@@ -1,0 +1,101 @@
+//! One call into a plugin, driven to its end: the function, its promise, and whatever it left
+//! running.
+
+use rquickjs::function::IntoArgs;
+use rquickjs::promise::PromiseState;
+use rquickjs::{Ctx, Function, Promise, Value, qjs};
+
+use crate::engine::Tools;
+use crate::failure::{Failure, FailureKind};
+
+/// Calls the function and awaits what it returns.
+pub(crate) fn call<'js, A>(
+    ctx: &Ctx<'js>,
+    function: &Function<'js>,
+    arguments: A,
+    tools: &Tools,
+) -> Result<Value<'js>, Failure>
+where
+    A: IntoArgs<'js>,
+{
+    let returned: Value<'js> =
+        function.call(arguments).map_err(|_| Failure::pending(ctx, &tools.watch, &tools.meter))?;
+    settle(ctx, returned, tools)
+}
+
+/// The value of a promise or thenable; any other value as it is.
+fn settle<'js>(
+    ctx: &Ctx<'js>,
+    returned: Value<'js>,
+    tools: &Tools,
+) -> Result<Value<'js>, Failure> {
+    let pending = |_| Failure::pending(ctx, &tools.watch, &tools.meter);
+    let Some(promise) = as_promise(ctx, returned.clone()).map_err(pending)? else {
+        return Ok(returned);
+    };
+    while promise.state() == PromiseState::Pending {
+        if !run_job(ctx, tools)? {
+            return Err(Failure::new(
+                FailureKind::NeverSettles,
+                "the promise can never settle: nothing is left that could resolve it",
+            ));
+        }
+    }
+    match promise.state() {
+        PromiseState::Resolved => match promise.result::<Value<'js>>() {
+            Some(value) => value.map_err(pending),
+            None => Ok(Value::new_undefined(ctx.clone())),
+        },
+        _ => {
+            // `result` throws the reason, which makes it the pending exception.
+            let _: Option<rquickjs::Result<Value<'js>>> = promise.result();
+            Err(Failure::pending(ctx, &tools.watch, &tools.meter))
+        }
+    }
+}
+
+fn as_promise<'js>(
+    ctx: &Ctx<'js>,
+    returned: Value<'js>,
+) -> rquickjs::Result<Option<Promise<'js>>> {
+    if let Some(promise) = returned.as_promise() {
+        return Ok(Some(promise.clone()));
+    }
+    let Some(object) = returned.as_object() else { return Ok(None) };
+    let then: Value<'js> = object.get("then")?;
+    if !then.is_function() {
+        return Ok(None);
+    }
+    let (promise, resolve, _) = ctx.promise()?;
+    resolve.call::<_, ()>((returned,))?;
+    Ok(Some(promise))
+}
+
+/// Runs jobs until none is left: a call ends when its floating promises did.
+pub(crate) fn drain(ctx: &Ctx<'_>, tools: &Tools) -> Result<(), Failure> {
+    while run_job(ctx, tools)? {}
+    Ok(())
+}
+
+/// Runs one job; false when there was none. Errors of jobs belong to promises; only the limits end
+/// the run.
+fn run_job(ctx: &Ctx<'_>, tools: &Tools) -> Result<bool, Failure> {
+    // SAFETY: the runtime is alive while a context of it is; `ran_in` is set whenever a job ran.
+    let result = unsafe {
+        let runtime = qjs::JS_GetRuntime(ctx.as_raw().as_ptr());
+        let mut ran_in = std::ptr::null_mut();
+        let result = qjs::JS_ExecutePendingJob(runtime, &mut ran_in);
+        if result < 0 && !ran_in.is_null() {
+            qjs::JS_FreeValue(ran_in, qjs::JS_GetException(ran_in));
+        }
+        result
+    };
+    // Asked for every job: short ones never reach QuickJS's own poll.
+    if tools.watch.must_stop() {
+        return Err(Failure::pending(ctx, &tools.watch, &tools.meter));
+    }
+    if result < 0 && tools.meter.refused() {
+        return Err(Failure::new(FailureKind::OutOfMemory, "the plugin ran out of memory"));
+    }
+    Ok(result != 0)
+}

@@ -1,0 +1,134 @@
+//! What can go wrong in a plugin, told so that its author can act on it.
+
+use std::fmt;
+
+use rquickjs::{Ctx, Value};
+
+use crate::allocator::Meter;
+use crate::watch::{Stop, Watch};
+
+/// Longest message and stack that are kept: enough for any honest error, too short to fill a log.
+const LONGEST_TEXT: usize = 8 * 1024;
+
+/// One failed call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// `Name: message`, as JavaScript prints an error.
+    pub message: String,
+    /// In positions of the script that ran.
+    pub stack: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The plugin threw, or its promise was rejected.
+    Threw,
+    /// A promise that nobody awaited was rejected.
+    UnhandledRejection,
+    /// `setupPlugin`, or the script itself, failed.
+    NotLoaded,
+    /// The call's time was up.
+    TimedOut,
+    /// The promise can never settle: nothing is left that could settle it.
+    NeverSettles,
+    OutOfMemory,
+    StackOverflow,
+    /// The host stopped the call.
+    Interrupted,
+    /// The result cannot be an event.
+    BadResult,
+    /// The plugin changed `team_id`, which was put back.
+    TeamChanged,
+    /// The config is not called for a while after it used up its limits several times.
+    Suspended,
+}
+
+impl FailureKind {
+    /// After these the runtime is not to be trusted any more.
+    pub(crate) fn ends_the_runtime(self) -> bool {
+        matches!(
+            self,
+            FailureKind::TimedOut
+                | FailureKind::OutOfMemory
+                | FailureKind::StackOverflow
+                | FailureKind::Interrupted
+        )
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), stack: None }
+    }
+
+    /// The same failure with its texts passed through `change`.
+    pub(crate) fn map_texts(self, change: impl Fn(String) -> String) -> Self {
+        Failure { kind: self.kind, message: change(self.message), stack: self.stack.map(change) }
+    }
+
+    /// Takes the exception that is pending in `ctx` and says what it was.
+    ///
+    /// The limits are asked first: after one of them struck, the exception itself is only debris.
+    pub(crate) fn pending(ctx: &Ctx<'_>, watch: &Watch, meter: &Meter) -> Self {
+        let thrown = ctx.catch();
+        match watch.stopped() {
+            Some(Stop::Host) => {
+                return Failure::new(FailureKind::Interrupted, "interrupted");
+            }
+            Some(Stop::Deadline) => {
+                return Failure {
+                    stack: stack_of(&thrown),
+                    ..Failure::new(FailureKind::TimedOut, "the call ran out of time")
+                };
+            }
+            None => {}
+        }
+        let message = describe(ctx, &thrown);
+        let out_of_memory = thrown.is_null() || message.ends_with("out of memory");
+        if meter.refused() && out_of_memory {
+            return Failure::new(FailureKind::OutOfMemory, "the plugin ran out of memory");
+        }
+        let kind = if message == "RangeError: Maximum call stack size exceeded" {
+            FailureKind::StackOverflow
+        } else {
+            FailureKind::Threw
+        };
+        Failure { kind, message, stack: stack_of(&thrown) }
+    }
+
+    /// The failure that a rejected promise carries.
+    pub(crate) fn of_reason<'js>(
+        ctx: &Ctx<'js>,
+        kind: FailureKind,
+        reason: &Value<'js>,
+    ) -> Self {
+        Failure { kind, message: describe(ctx, reason), stack: stack_of(reason) }
+    }
+}
+
+/// `Name: message` for errors, `String(value)` for whatever else was thrown. Runs the plugin's own
+/// code where that is an accessor or a `toString`; if it throws, its error is dropped.
+fn describe<'js>(ctx: &Ctx<'js>, thrown: &Value<'js>) -> String {
+    let text = crate::value::text_of_error(ctx, thrown);
+    crate::value::shorten(text, LONGEST_TEXT)
+}
+
+fn stack_of(thrown: &Value<'_>) -> Option<String> {
+    let stack: rquickjs::Result<Option<String>> = thrown.as_object()?.get("stack");
+    match stack {
+        Ok(stack) => stack
+            .filter(|stack| !stack.trim().is_empty())
+            .map(|stack| crate::value::shorten(stack, LONGEST_TEXT)),
+        Err(_) => {
+            thrown.ctx().catch();
+            None
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What a realm's global object holds beyond ECMAScript's own: one file for each.
+
+mod console;
+mod guards;
+mod lazy;
+mod rejections;
+
+use rquickjs::context::EvalOptions;
+use rquickjs::object::Property;
+use rquickjs::{Ctx, FromJs, IntoJs, Result};
+
+use crate::engine::Tools;
+use crate::modules;
+use crate::program::Program;
+
+use lazy::define_lazy;
+pub(crate) use rejections::Rejections;
+
+/// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
+/// intrinsics is still the engine's own.
+pub(crate) fn install(ctx: &Ctx<'_>, program: &Program, tools: &Tools) -> Result<()> {
+    guards::install(ctx)?;
+    let global = ctx.globals();
+    for alias in ["global", "GLOBAL", "root"] {
+        define(ctx, alias, global.clone())?;
+    }
+    define(ctx, "console", console::build(ctx, program, tools)?)?;
+    define(ctx, "require", modules::require(ctx)?)?;
+    define_lazy(ctx, "RetryError", |ctx| run(ctx, include_str!("globals/retry_error.js")))?;
+    define_lazy(ctx, "Buffer", |ctx| run(ctx, include_str!("globals/buffer.js")))?;
+    // Shared memory needs a second thread to make sense, and its bytes escape the meter.
+    for name in ["SharedArrayBuffer", "Atomics"] {
+        global.remove(name)?;
+    }
+    Ok(())
+}
+
+/// Defines a global as ECMAScript defines its own: writable, configurable, not enumerable.
+fn define<'js>(ctx: &Ctx<'js>, name: &str, value: impl IntoJs<'js>) -> Result<()> {
+    ctx.globals().prop(name, Property::from(value.into_js(ctx)?).writable().configurable())
+}
+
+/// The completion value of a script of ours.
+pub(crate) fn run<'js, V: FromJs<'js>>(ctx: &Ctx<'js>, script: &str) -> Result<V> {
+    let mut options = EvalOptions::default();
+    options.filename = Some("posthog_plugins".to_owned());
+    ctx.eval_with_options(script, options)
+}

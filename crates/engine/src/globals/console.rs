@@ -1,0 +1,91 @@
+//! `console`: PostHog's five levels, and the usual other names for them.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use rquickjs::function::Rest;
+use rquickjs::{Ctx, Function, Object, Result, Value};
+
+use crate::engine::Tools;
+use crate::host::{Level, LogLine};
+use crate::program::Program;
+use crate::value::{console_text, shorten};
+
+/// PostHog's own limit for a log entry.
+const LONGEST_LINE: usize = 50_000;
+
+/// What one call may log. More is not read by anyone, and would be held until the end of the
+/// transaction.
+const BYTES_PER_CALL: usize = 1 << 20;
+
+const METHODS: [(&str, Level); 6] = [
+    ("debug", Level::Debug),
+    ("log", Level::Log),
+    ("info", Level::Info),
+    ("warn", Level::Warn),
+    ("error", Level::Error),
+    ("trace", Level::Debug),
+];
+
+pub(super) fn build<'js>(
+    ctx: &Ctx<'js>,
+    program: &Program,
+    tools: &Tools,
+) -> Result<Object<'js>> {
+    let console = Object::new(ctx.clone())?;
+    let redactor = Rc::new(program.clone());
+    let budget = Rc::new(Budget::default());
+    for (name, level) in METHODS {
+        let host = tools.host.clone();
+        let watch = tools.watch.clone();
+        let redactor = redactor.clone();
+        let budget = budget.clone();
+        let method = move |ctx: Ctx<'js>, arguments: Rest<Value<'js>>| -> Result<()> {
+            let line = console_text(&ctx, &arguments.0)?;
+            let line = redactor.redact(shorten(line, LONGEST_LINE));
+            match budget.spend(watch.calls(), line.len()) {
+                Spent::Fits => host.log(LogLine { program: redactor.id, level, message: &line }),
+                Spent::First => host.log(LogLine {
+                    program: redactor.id,
+                    level: Level::Warn,
+                    message: "the rest of what this call logged is left out",
+                }),
+                Spent::Over => {}
+            }
+            Ok(())
+        };
+        console.set(name, Function::new(ctx.clone(), method)?.with_name(name)?)?;
+    }
+    Ok(console)
+}
+
+/// The bytes that the running call has logged.
+#[derive(Default)]
+struct Budget {
+    call: Cell<u64>,
+    bytes: Cell<usize>,
+}
+
+enum Spent {
+    Fits,
+    /// The first line that does not fit.
+    First,
+    Over,
+}
+
+impl Budget {
+    fn spend(&self, call: u64, bytes: usize) -> Spent {
+        if self.call.replace(call) != call {
+            self.bytes.set(0);
+        }
+        // An empty line costs as well.
+        let before = self.bytes.get();
+        let after = before.saturating_add(bytes + 64);
+        self.bytes.set(after);
+        match (before <= BYTES_PER_CALL, after <= BYTES_PER_CALL) {
+            (_, true) => Spent::Fits,
+            (true, false) => Spent::First,
+            (false, false) => Spent::Over,
+        }
+    }
+}

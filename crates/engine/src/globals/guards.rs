@@ -1,0 +1,218 @@
+//! Guards on built-in functions that loop natively for as long as a hostile argument says.
+//!
+//! QuickJS asks whether to stop in bytecode and in regular expressions, but not in
+//! `indexOf` over an array-like of length 2⁵³, nor in a search of one long string in another. The
+//! guards let every honest call through to the built-in function; the others go through a proxy
+//! whose traps are bytecode (see `guards.js`), which is slower, means the same, and can be stopped.
+
+use std::slice;
+
+use rquickjs::{Ctx, Function, Object, Result, Value, qjs};
+
+/// Longest array whose built-in loops are let through: 2²⁰ steps of up to 50 ns are 50 ms.
+const LONGEST_ARRAY: i64 = 1 << 20;
+
+/// Largest product of two string lengths that is searched natively: the worst case compares that
+/// many bytes, about a second.
+const LARGEST_SEARCH: i64 = 1 << 32;
+
+const ARRAY_METHODS: [&str; 25] = [
+    CONCAT,
+    "copyWithin",
+    "every",
+    "fill",
+    "filter",
+    "find",
+    "findIndex",
+    "findLast",
+    "findLastIndex",
+    "forEach",
+    "includes",
+    "indexOf",
+    "join",
+    "lastIndexOf",
+    "map",
+    "reduce",
+    "reduceRight",
+    "reverse",
+    "shift",
+    "slice",
+    "some",
+    "sort",
+    "splice",
+    "toLocaleString",
+    "unshift",
+];
+
+/// Loops over its arguments as well as over `this`.
+const CONCAT: &str = "concat";
+
+const STRING_METHODS: [&str; 6] =
+    ["includes", "indexOf", "lastIndexOf", "replace", "replaceAll", "split"];
+
+pub(super) fn install(ctx: &Ctx<'_>) -> Result<()> {
+    let slow: Object<'_> = super::run(ctx, include_str!("guards.js"))?;
+    for (class, methods, guard) in [
+        ("Array", &ARRAY_METHODS[..], array_guard as Guard),
+        ("String", &STRING_METHODS[..], string_guard as Guard),
+    ] {
+        let constructor: Object<'_> = ctx.globals().get(class)?;
+        let prototype: Object<'_> = constructor.get("prototype")?;
+        let slow: Function<'_> = slow.get(class)?;
+        for name in methods {
+            let native: Function<'_> = prototype.get(*name)?;
+            let guarded = wrap(ctx, guard, *name == CONCAT, &native, &slow)?;
+            for property in ["name", "length"] {
+                let value: Value<'_> = native.get(property)?;
+                guarded.prop(property, rquickjs::object::Property::from(value).configurable())?;
+            }
+            let guarded = rquickjs::object::Property::from(guarded).writable().configurable();
+            prototype.prop(*name, guarded)?;
+        }
+    }
+    Ok(())
+}
+
+type Guard = unsafe extern "C" fn(
+    *mut qjs::JSContext,
+    qjs::JSValue,
+    i32,
+    *mut qjs::JSValue,
+    i32,
+    *mut qjs::JSValue,
+) -> qjs::JSValue;
+
+fn wrap<'js>(
+    ctx: &Ctx<'js>,
+    guard: Guard,
+    loops_over_arguments: bool,
+    native: &Function<'js>,
+    slow: &Function<'js>,
+) -> Result<Object<'js>> {
+    let mut data = [native.as_value().as_raw(), slow.as_value().as_raw()];
+    // SAFETY: QuickJS takes its own references to the data; the function is owned by the Value.
+    let value = unsafe {
+        let raw = qjs::JS_NewCFunctionData(
+            ctx.as_raw().as_ptr(),
+            Some(guard),
+            0,
+            loops_over_arguments.into(),
+            data.len() as i32,
+            data.as_mut_ptr(),
+        );
+        if qjs::JS_IsException(raw) {
+            return Err(rquickjs::Error::Exception);
+        }
+        Value::from_raw(ctx.clone(), raw)
+    };
+    value.into_object().ok_or(rquickjs::Error::Unknown)
+}
+
+/// What QuickJS hands to a guard.
+struct GuardedCall<'a> {
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    arguments: &'a [qjs::JSValue],
+    native: qjs::JSValue,
+    slow: qjs::JSValue,
+}
+
+impl<'a> GuardedCall<'a> {
+    /// # Safety
+    /// The arguments are those of a `JSCFunctionData` that [`wrap`] made.
+    unsafe fn new(
+        ctx: *mut qjs::JSContext,
+        this: qjs::JSValue,
+        argc: i32,
+        argv: *mut qjs::JSValue,
+        data: *mut qjs::JSValue,
+    ) -> Self {
+        let count = usize::try_from(argc).unwrap_or(0);
+        // SAFETY: QuickJS passes `argc` values at `argv`, and the two values that `wrap` gave.
+        unsafe {
+            let arguments = if count == 0 { &[] } else { slice::from_raw_parts(argv, count) };
+            GuardedCall { ctx, this, arguments, native: *data, slow: *data.add(1) }
+        }
+    }
+
+    fn call_native(&self) -> qjs::JSValue {
+        let arguments = self.arguments.as_ptr().cast_mut();
+        // SAFETY: all values are alive for the call; JS_Call does not write to its arguments.
+        unsafe {
+            qjs::JS_Call(self.ctx, self.native, self.this, self.arguments.len() as i32, arguments)
+        }
+    }
+
+    /// `slow.call(native, this, ...arguments)`
+    fn call_slow(&self) -> qjs::JSValue {
+        let mut arguments = Vec::with_capacity(self.arguments.len() + 1);
+        arguments.push(self.this);
+        arguments.extend_from_slice(self.arguments);
+        // SAFETY: all values are alive for the call.
+        unsafe {
+            let count = arguments.len() as i32;
+            qjs::JS_Call(self.ctx, self.slow, self.native, count, arguments.as_mut_ptr())
+        }
+    }
+
+    /// A loop over this value is short: a primitive, or a real array, whose length is its own.
+    fn is_short(&self, value: qjs::JSValue) -> bool {
+        // SAFETY: class checks; the length of a real array is read without running any code.
+        unsafe {
+            if !qjs::JS_IsObject(value) {
+                return true;
+            }
+            let mut length = 0;
+            qjs::JS_IsArray(value)
+                && qjs::JS_GetLength(self.ctx, value, &mut length) == 0
+                && length <= LONGEST_ARRAY
+        }
+    }
+
+    /// The length of a primitive string.
+    fn string_length(&self, value: qjs::JSValue) -> Option<i64> {
+        // SAFETY: a tag check; the length of a primitive string is read without running any code.
+        unsafe {
+            let mut length = 0;
+            let known =
+                qjs::JS_IsString(value) && qjs::JS_GetLength(self.ctx, value, &mut length) == 0;
+            known.then_some(length)
+        }
+    }
+}
+
+unsafe extern "C" fn array_guard(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    argc: i32,
+    argv: *mut qjs::JSValue,
+    loops_over_arguments: i32,
+    data: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: only `wrap` makes functions of this guard.
+    let call = unsafe { GuardedCall::new(ctx, this, argc, argv, data) };
+    let short = call.is_short(this)
+        && (loops_over_arguments == 0 || call.arguments.iter().all(|value| call.is_short(*value)));
+    if short { call.call_native() } else { call.call_slow() }
+}
+
+unsafe extern "C" fn string_guard(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    argc: i32,
+    argv: *mut qjs::JSValue,
+    _: i32,
+    data: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: only `wrap` makes functions of this guard.
+    let call = unsafe { GuardedCall::new(ctx, this, argc, argv, data) };
+    let text = call.string_length(this);
+    let pattern = call.arguments.first().map(|pattern| call.string_length(*pattern));
+    match (text, pattern) {
+        (Some(_), None) => call.call_native(),
+        (Some(text), Some(Some(pattern))) if text.saturating_mul(pattern) <= LARGEST_SEARCH => {
+            call.call_native()
+        }
+        _ => call.call_slow(),
+    }
+}

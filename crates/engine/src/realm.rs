@@ -1,0 +1,291 @@
+//! A realm: the JavaScript world of one config, from its script to its last call.
+
+use std::rc::Rc;
+
+use rquickjs::context::EvalOptions;
+use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value};
+
+use crate::call::{call, drain};
+use crate::engine::{Outcome, Tools, Verdict, enter};
+use crate::failure::{Failure, FailureKind};
+use crate::globals;
+use crate::program::Program;
+use crate::value::{self, Unrepresentable};
+
+type Kept<T> = Persistent<T>;
+
+/// Fields in this order: values go before the context they live in.
+pub(crate) struct Realm {
+    functions: Functions,
+    meta: Kept<Object<'static>>,
+    context: Context,
+    program: Rc<Program>,
+    ready: bool,
+}
+
+/// What the plugin exports for the engine to call.
+struct Functions {
+    setup: Option<Kept<Function<'static>>>,
+    teardown: Option<Kept<Function<'static>>>,
+    process_event: Option<Kept<Function<'static>>>,
+    /// Its argument and result are lists of one.
+    process_event_batch: Option<Kept<Function<'static>>>,
+}
+
+impl Realm {
+    /// Makes the global environment and runs the script in it.
+    pub(crate) fn load(
+        runtime: &Runtime,
+        program: &Program,
+        tools: &Tools,
+    ) -> Result<Self, Failure> {
+        let program = Rc::new(program.clone());
+        let context = Context::full(runtime)
+            .map_err(|_| Failure::new(FailureKind::OutOfMemory, "no memory for a realm"))?;
+        let loaded = context.with(|ctx| {
+            enter(&ctx, tools);
+            let failed = |_| Failure::pending(&ctx, &tools.watch, &tools.meter);
+            globals::install(&ctx, &program, tools).map_err(failed)?;
+            let meta = crate::meta::build(&ctx, &program).map_err(failed)?;
+            evaluate(&ctx, "const module = {exports: {}}; let exports = {};", "prologue")
+                .map_err(failed)?;
+            evaluate(&ctx, program.script.as_str(), &program.script_name).map_err(failed)?;
+            drain(&ctx, tools)?;
+            let functions = Functions::find(&ctx).map_err(failed)?;
+            Ok((functions, Persistent::save(&ctx, meta)))
+        });
+        match loaded {
+            Ok((functions, meta)) => Ok(Realm { functions, meta, context, program, ready: false }),
+            Err(failure) => Err(not_loaded(failure, &program)),
+        }
+    }
+
+    pub(crate) fn processes_events(&self) -> bool {
+        self.functions.process_event.is_some() || self.functions.process_event_batch.is_some()
+    }
+
+    /// Runs `setupPlugin` once.
+    pub(crate) fn set_up(&mut self, tools: &Tools) -> Result<(), Failure> {
+        if !self.ready {
+            self.run_hook(&self.functions.setup, tools)
+                .map_err(|failure| not_loaded(failure, &self.program))?;
+            self.ready = true;
+        }
+        Ok(())
+    }
+
+    /// Runs `teardownPlugin` if the realm was in use, and ends the realm.
+    pub(crate) fn tear_down(self, tools: &Tools) -> Option<Failure> {
+        if !self.ready {
+            return None;
+        }
+        self.run_hook(&self.functions.teardown, tools).err().map(|failure| self.redacted(failure))
+    }
+
+    fn run_hook(
+        &self,
+        hook: &Option<Kept<Function<'static>>>,
+        tools: &Tools,
+    ) -> Result<(), Failure> {
+        let Some(hook) = hook else { return Ok(()) };
+        self.context.with(|ctx| {
+            enter(&ctx, tools);
+            let failed = |_| Failure::pending(&ctx, &tools.watch, &tools.meter);
+            let hook = hook.clone().restore(&ctx).map_err(failed)?;
+            let meta = self.meta.clone().restore(&ctx).map_err(failed)?;
+            call(&ctx, &hook, (meta,), tools)?;
+            drain(&ctx, tools)?;
+            tools.rejections.take().map_or(Ok(()), Err)
+        })
+    }
+
+    /// Runs `processEvent` on an event given as jsonb.
+    pub(crate) fn process_event(&self, event: &[u8], tools: &Tools) -> Outcome {
+        self.context.with(|ctx| {
+            enter(&ctx, tools);
+            let (verdict, failure) = self.turn(&ctx, event, tools);
+            let late = drain(&ctx, tools).err();
+            let rejection = tools.rejections.take();
+            // The first that went wrong explains the rest, unless the runtime is lost.
+            let failure = match late {
+                Some(late) if late.kind.ends_the_runtime() => Some(late),
+                late => failure.or(late).or(rejection),
+            };
+            Outcome {
+                ran: true,
+                verdict,
+                failure: failure.map(|failure| self.redacted(failure)),
+            }
+        })
+    }
+
+    fn turn<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        event: &[u8],
+        tools: &Tools,
+    ) -> (Verdict, Option<Failure>) {
+        let input = jsonb::Document::new(event)
+            .map_err(|error| Failure::new(FailureKind::BadResult, error.to_string()))
+            .and_then(|event| {
+                value::to_js(ctx, event.root(), tools.limits.depth)
+                    .map_err(|_| Failure::pending(ctx, &tools.watch, &tools.meter))
+            });
+        let input = match input {
+            Ok(input) => input,
+            Err(failure) => return (Verdict::Unchanged, Some(failure)),
+        };
+        let answer = self.call_process_event(ctx, input.clone(), tools).and_then(|returned| {
+            if is_falsy(&returned) {
+                return Ok((Verdict::Discarded, None));
+            }
+            write_back(ctx, &returned, event, tools)
+        });
+        let failure = match answer {
+            Ok(turn) => return turn,
+            Err(failure) => failure,
+        };
+        if failure.kind.ends_the_runtime() {
+            return (Verdict::Unchanged, Some(failure));
+        }
+        // The event goes on as the plugin left it, if that is still an event.
+        let left = write_back(ctx, &input, event, tools);
+        (left.map_or(Verdict::Unchanged, |(verdict, _)| verdict), Some(failure))
+    }
+
+    fn call_process_event<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        event: Value<'js>,
+        tools: &Tools,
+    ) -> Result<Value<'js>, Failure> {
+        let failed = |_| Failure::pending(ctx, &tools.watch, &tools.meter);
+        let meta = self.meta.clone().restore(ctx).map_err(failed)?;
+        if let Some(function) = &self.functions.process_event {
+            let function = function.clone().restore(ctx).map_err(failed)?;
+            return call(ctx, &function, (event, meta), tools);
+        }
+        let Some(function) = &self.functions.process_event_batch else {
+            return Ok(event);
+        };
+        let function = function.clone().restore(ctx).map_err(failed)?;
+        let events = call(ctx, &function, (vec![event], meta), tools)?;
+        match events.as_object() {
+            Some(events) => events.get(0).map_err(failed),
+            None => Ok(events),
+        }
+    }
+
+    fn redacted(&self, failure: Failure) -> Failure {
+        failure.map_texts(|text| self.program.redact(text))
+    }
+}
+
+/// The event that `value` is, compared with the one it was made from.
+fn write_back<'js>(
+    ctx: &Ctx<'js>,
+    value: &Value<'js>,
+    event: &[u8],
+    tools: &Tools,
+) -> Result<(Verdict, Option<Failure>), Failure> {
+    let bad = |why| Failure::new(FailureKind::BadResult, why);
+    let original = jsonb::Document::new(event).map_err(|error| bad(error.to_string()))?.root();
+    let returned = match value::write_event(ctx, value, original, &tools.limits, &tools.watch) {
+        Ok(returned) => returned,
+        Err(Unrepresentable::Exception) => {
+            return Err(Failure::pending(ctx, &tools.watch, &tools.meter));
+        }
+        Err(Unrepresentable::Bad(why)) => return Err(bad(why)),
+    };
+    let verdict = if returned.bytes == event {
+        Verdict::Unchanged
+    } else {
+        Verdict::Changed(returned.bytes)
+    };
+    let failure = returned.team_changed.then(|| {
+        let message = "IllegalOperationError: a plugin cannot change team_id";
+        Failure::new(FailureKind::TeamChanged, message)
+    });
+    Ok((verdict, failure))
+}
+
+/// A failed load keeps the kinds that end the runtime; all else is one kind.
+fn not_loaded(failure: Failure, program: &Program) -> Failure {
+    let kind =
+        if failure.kind.ends_the_runtime() { failure.kind } else { FailureKind::NotLoaded };
+    Failure { kind, ..failure }.map_texts(|text| program.redact(text))
+}
+
+fn evaluate(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(name.to_owned());
+    ctx.eval_with_options::<Value<'_>, _>(script, options).map(drop)
+}
+
+fn is_falsy(value: &Value<'_>) -> bool {
+    value.is_undefined()
+        || value.is_null()
+        || value.as_bool() == Some(false)
+        || value.as_big_int().is_some_and(|number| matches!(number.clone().to_i64(), Ok(0)))
+        || value.as_number().is_some_and(|number| number == 0.0 || number.is_nan())
+        || value.as_string().is_some_and(|text| text.to_string().is_ok_and(|text| text.is_empty()))
+}
+
+impl Functions {
+    /// PostHog's search: `exports`, `exports.default`, `module.exports`; the global object only if
+    /// none of them exports anything.
+    fn find(ctx: &Ctx<'_>) -> rquickjs::Result<Self> {
+        let places = Places::of(ctx)?;
+        let process_event = places.function("processEvent")?;
+        let process_event_batch = match process_event {
+            Some(_) => None,
+            None => places.function("processEventBatch")?,
+        };
+        Ok(Functions {
+            setup: places.function("setupPlugin")?,
+            teardown: places.function("teardownPlugin")?,
+            process_event,
+            process_event_batch,
+        })
+    }
+}
+
+/// The objects that are searched for exports, in order.
+struct Places<'js>(Vec<Object<'js>>);
+
+impl<'js> Places<'js> {
+    fn of(ctx: &Ctx<'js>) -> rquickjs::Result<Self> {
+        let mut options = EvalOptions::default();
+        options.strict = false;
+        let found: Object<'js> =
+            ctx.eval_with_options("({exports, module: module.exports})", options)?;
+        let exports: Value<'js> = found.get("exports")?;
+        let default: Value<'js> = match exports.as_object() {
+            Some(exports) => exports.get("default")?,
+            None => Value::new_undefined(ctx.clone()),
+        };
+        let module: Value<'js> = found.get("module")?;
+        let mut places: Vec<Object<'js>> = [exports, default, module]
+            .into_iter()
+            .filter(|place| place.is_object() && !place.is_function())
+            .filter_map(|place| place.into_object())
+            .collect();
+        if places.iter().all(|place| place.keys::<String>().next().is_none()) {
+            places.push(ctx.globals());
+        }
+        Ok(Places(places))
+    }
+
+    /// The first truthy property of that name, if it is a function.
+    fn function(&self, name: &str) -> rquickjs::Result<Option<Kept<Function<'static>>>> {
+        for place in &self.0 {
+            let found: Value<'js> = place.get(name)?;
+            if !is_falsy(&found) {
+                let ctx = found.ctx().clone();
+                return Ok(found.into_function().map(|found| Persistent::save(&ctx, found)));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,145 @@
+//! A container's entries, and where the data of each lies. Offsets count from the end of the
+//! entries; they saturate, so that an impossible one fails the bounds check at its end.
+
+use std::ops::Range;
+
+use crate::layout::{ARRAY_FLAG, COUNT_MASK, Entry, Kind, OBJECT_FLAG, SCALAR_FLAG, WORD, align};
+use crate::{Error, Result};
+
+/// What a container's header says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Array,
+    Object,
+    /// A scalar at the root, in an array of its own.
+    Scalar,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Container<'a> {
+    bytes: &'a [u8],
+    entries: &'a [[u8; WORD]],
+}
+
+impl<'a> Container<'a> {
+    /// Checks the header and that the entries lie inside `bytes`.
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<(Shape, Self)> {
+        let (header, rest) =
+            bytes.split_first_chunk().ok_or(Error::Malformed("container without a header"))?;
+        let header = u32::from_ne_bytes(*header);
+        let count = (header & COUNT_MASK) as usize;
+        let (shape, children) = match header & !COUNT_MASK {
+            ARRAY_FLAG => (Shape::Array, count),
+            OBJECT_FLAG => (Shape::Object, count.saturating_mul(2)),
+            flags if flags == ARRAY_FLAG | SCALAR_FLAG && count == 1 => (Shape::Scalar, count),
+            _ => return Err(Error::Malformed("unknown flags in a container's header")),
+        };
+        let entries = rest
+            .get(..children.saturating_mul(WORD))
+            .ok_or(Error::Malformed("entries exceed their container"))?;
+        Ok((shape, Self { bytes, entries: entries.as_chunks().0 }))
+    }
+
+    /// The whole container, header included.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Elements, or keys and values.
+    pub(crate) fn children(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn entry(&self, index: usize) -> Result<Entry> {
+        self.entries
+            .get(index)
+            .map(|word| Entry(u32::from_ne_bytes(*word)))
+            .ok_or(Error::Malformed("entry out of range"))
+    }
+
+    /// Where the data of child `index` starts, padding included.
+    pub(crate) fn start(&self, index: usize) -> usize {
+        let mut offset = 0usize;
+        for word in self.entries.iter().take(index).rev() {
+            let entry = Entry(u32::from_ne_bytes(*word));
+            offset = offset.saturating_add(entry.length_or_offset());
+            if entry.holds_offset() {
+                break;
+            }
+        }
+        offset
+    }
+
+    pub(crate) fn child(&self, index: usize) -> Result<Child<'a>> {
+        Child::new(self, self.entry(index)?, self.start(index))
+    }
+}
+
+/// One child of a container: its entry and its place.
+pub(crate) struct Child<'a> {
+    container: Container<'a>,
+    entry: Entry,
+    span: Range<usize>,
+}
+
+impl<'a> Child<'a> {
+    fn new(container: &Container<'a>, entry: Entry, start: usize) -> Result<Self> {
+        let end = entry.end(start);
+        if start > end {
+            return Err(Error::Malformed("offsets run backwards"));
+        }
+        Ok(Self { container: *container, entry, span: start..end })
+    }
+
+    pub(crate) fn kind(&self) -> Result<Kind> {
+        self.entry.kind().ok_or(Error::Malformed("unknown type of entry"))
+    }
+
+    /// The data of a string.
+    pub(crate) fn bytes(&self) -> Result<&'a [u8]> {
+        self.data(self.span.start)
+    }
+
+    /// The data of a number or container, after its padding.
+    pub(crate) fn aligned_bytes(&self) -> Result<&'a [u8]> {
+        self.data(align(self.span.start))
+    }
+
+    /// The data of a key, which is a string always.
+    pub(crate) fn key_bytes(&self) -> Result<&'a [u8]> {
+        if !self.entry.is_string() {
+            return Err(Error::Malformed("key is not a string"));
+        }
+        self.bytes()
+    }
+
+    fn data(&self, start: usize) -> Result<&'a [u8]> {
+        let base = WORD + self.container.entries.len() * WORD;
+        self.container
+            .bytes
+            .get(base..)
+            .and_then(|data| data.get(start..self.span.end))
+            .ok_or(Error::Malformed("entry exceeds its container"))
+    }
+}
+
+/// Walks over neighbouring children without looking for the start of each.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor<'a> {
+    container: Container<'a>,
+    next: usize,
+    start: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn at(container: Container<'a>, index: usize) -> Self {
+        Self { container, next: index, start: container.start(index) }
+    }
+
+    pub(crate) fn advance(&mut self) -> Result<Child<'a>> {
+        let child = Child::new(&self.container, self.container.entry(self.next)?, self.start)?;
+        self.next += 1;
+        self.start = child.span.end;
+        Ok(child)
+    }
+}

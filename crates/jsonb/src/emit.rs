@@ -1,0 +1,155 @@
+//! Lays a finished document out as a payload. Padding depends only on the place inside the own
+//! container, since containers are aligned themselves; so sizes are known from the inside out.
+
+use crate::layout::{
+    ARRAY_FLAG, Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE, SCALAR_FLAG,
+    WORD, align,
+};
+
+/// What a node will be laid out as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Null,
+    False,
+    True,
+    String,
+    Number,
+    Array,
+    Object,
+    /// An array or object that is bytes already.
+    Spliced,
+}
+
+/// A value or key of the document. Places are `u32`, enough for what [`crate::Limits`] admits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    form: Form,
+    /// Bytes in the payload without padding.
+    size: u32,
+    /// The place in the data, or of the first child of an array or object.
+    start: u32,
+    /// Children of an array or object.
+    children: u32,
+}
+
+impl Node {
+    pub(crate) fn leaf(form: Form, start: usize, size: usize) -> Self {
+        Self { form, size: size as u32, start: start as u32, children: 0 }
+    }
+
+    /// `None` if the children take more room than an entry can say.
+    pub(crate) fn container(form: Form, start: usize, children: &[Node]) -> Option<Self> {
+        let data = children.iter().fold(0, |offset, child| child.end(offset));
+        let size = WORD + children.len() * WORD + data;
+        (size <= LENGTH_MASK as usize).then_some(Self {
+            form,
+            size: size as u32,
+            start: start as u32,
+            children: children.len() as u32,
+        })
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// The data of a leaf.
+    pub(crate) fn bytes<'d>(&self, data: &'d [u8]) -> &'d [u8] {
+        let start = self.start as usize;
+        &data[start..start + self.size()]
+    }
+
+    fn kind(&self) -> Kind {
+        match self.form {
+            Form::Null => Kind::Null,
+            Form::False => Kind::False,
+            Form::True => Kind::True,
+            Form::String => Kind::String,
+            Form::Number => Kind::Numeric,
+            Form::Array | Form::Object | Form::Spliced => Kind::Container,
+        }
+    }
+
+    fn is_aligned(&self) -> bool {
+        matches!(self.kind(), Kind::Numeric | Kind::Container)
+    }
+
+    /// Where the node ends if the one before it ended at `offset`.
+    fn end(&self, offset: usize) -> usize {
+        (if self.is_aligned() { align(offset) } else { offset }) + self.size()
+    }
+
+    fn entry(&self, length_or_offset: u32) -> Entry {
+        Entry(self.kind() as u32 | length_or_offset)
+    }
+}
+
+/// The payload of the last document, and the memory for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    payload: Vec<u8>,
+    /// The children still to come of each container around the present place.
+    path: Vec<std::ops::Range<u32>>,
+}
+
+impl Output {
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(crate) fn lay_out(&mut self, root: Node, children: &[Node], data: &[u8]) {
+        self.payload.clear();
+        self.payload.reserve(root.size() + 2 * WORD);
+        match root.form {
+            Form::Spliced => self.payload.extend_from_slice(root.bytes(data)),
+            Form::Array | Form::Object => self.container(root, children, data),
+            _ => {
+                self.header(ARRAY_FLAG | SCALAR_FLAG | 1, &[root]);
+                self.payload.extend_from_slice(root.bytes(data));
+            }
+        }
+    }
+
+    fn container(&mut self, root: Node, children: &[Node], data: &[u8]) {
+        self.open(root, children);
+        while let Some(left) = self.path.last_mut() {
+            let Some(index) = left.next() else {
+                self.path.pop();
+                continue;
+            };
+            let node = children[index as usize];
+            if node.is_aligned() {
+                self.payload.resize(align(self.payload.len()), 0);
+            }
+            match node.form {
+                Form::Array | Form::Object => self.open(node, children),
+                _ => self.payload.extend_from_slice(node.bytes(data)),
+            }
+        }
+    }
+
+    fn open(&mut self, node: Node, children: &[Node]) {
+        let range = node.start..node.start + node.children;
+        let header = match node.form {
+            Form::Object => OBJECT_FLAG | (node.children / 2),
+            _ => ARRAY_FLAG | node.children,
+        };
+        self.header(header, &children[range.start as usize..range.end as usize]);
+        self.path.push(range);
+    }
+
+    fn header(&mut self, header: u32, children: &[Node]) {
+        self.payload.extend_from_slice(&header.to_ne_bytes());
+        let mut offset = 0;
+        for (index, child) in children.iter().enumerate() {
+            let start = offset;
+            offset = child.end(start);
+            let entry = if index % OFFSET_STRIDE == 0 {
+                child.entry(offset as u32 | OFFSET_FLAG)
+            } else {
+                child.entry((offset - start) as u32)
+            };
+            self.payload.extend_from_slice(&entry.0.to_ne_bytes());
+        }
+    }
+}

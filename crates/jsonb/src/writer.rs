@@ -1,0 +1,266 @@
+//! The writer: takes a document event by event. Children of open containers wait in `pending`;
+//! when their container ends they move to `children`, in the order in which they will be laid out.
+
+use crate::decimal::{self, Decimal};
+use crate::emit::{self, Form, Node};
+use crate::{Error, Limits, Ref, Result};
+
+/// Builds a jsonb payload from events.
+///
+/// The keys of an object come in any order; of two equal ones the later wins, as in PostgreSQL.
+/// All memory is kept by [`clear`](Writer::clear), so a writer that is used again hardly allocates.
+/// An event that fails ends the document: clear the writer before the next.
+///
+/// ```
+/// let mut writer = jsonb::Writer::new();
+/// writer.begin_object()?;
+/// writer.key("answer")?;
+/// writer.number_i64(42)?;
+/// writer.end()?;
+/// let payload = writer.finish()?;
+///
+/// let jsonb::Ref::Object(object) = jsonb::Document::new(payload)?.root() else { panic!() };
+/// let Some(jsonb::Ref::Number(answer)) = object.get("answer")? else { panic!() };
+/// assert_eq!(answer.to_i64(), Some(42));
+/// # Ok::<(), jsonb::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Writer {
+    limits: Limits,
+    /// Keys, strings, numbers and spliced containers, as they will be copied out.
+    data: Vec<u8>,
+    pending: Vec<Node>,
+    children: Vec<Node>,
+    open: Vec<Open>,
+    output: emit::Output,
+}
+
+/// A container whose end has not come.
+#[derive(Debug)]
+enum Open {
+    /// An array, its children from `first` on in `pending`.
+    Array { first: usize },
+    /// An object: keys and values by turns from `first` on.
+    Object { first: usize, wants_value: bool },
+}
+
+impl Writer {
+    /// A writer with the limits of PostgreSQL.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A writer with limits of one's own.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { limits: limits.within_the_format(), ..Self::default() }
+    }
+
+    /// Forgets the document, and any error in it, but keeps memory and limits.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.pending.clear();
+        self.children.clear();
+        self.open.clear();
+    }
+
+    /// Opens an object; [`key`](Writer::key) and a value follow by turns until [`end`](Writer::end).
+    pub fn begin_object(&mut self) -> Result<()> {
+        self.begin(Open::Object { first: self.pending.len(), wants_value: false })
+    }
+
+    /// Opens an array; its elements follow until [`end`](Writer::end).
+    pub fn begin_array(&mut self) -> Result<()> {
+        self.begin(Open::Array { first: self.pending.len() })
+    }
+
+    /// Gives the key of the next value.
+    pub fn key(&mut self, key: &str) -> Result<()> {
+        let Some(Open::Object { first, wants_value }) = self.open.last_mut() else {
+            return Err(Error::Misplaced("a key outside an object"));
+        };
+        if *wants_value {
+            return Err(Error::Misplaced("a key where a value is due"));
+        }
+        if (self.pending.len() - *first) / 2 >= self.limits.pairs {
+            return Err(Error::TooManyPairs { limit: self.limits.pairs });
+        }
+        *wants_value = true;
+        self.push_string(key)
+    }
+
+    /// Closes the innermost array or object.
+    pub fn end(&mut self) -> Result<()> {
+        let (form, first) = match self.open.pop() {
+            Some(Open::Array { first }) => (Form::Array, first),
+            Some(Open::Object { first, wants_value: false }) => {
+                self.sort_pairs(first);
+                (Form::Object, first)
+            }
+            Some(Open::Object { .. }) => return Err(Error::Misplaced("a key without its value")),
+            None => return Err(Error::Misplaced("an end without a beginning")),
+        };
+        let start = self.children.len();
+        let finished = self.pending.drain(first..);
+        match form {
+            Form::Object => {
+                let pairs = finished.as_slice().as_chunks::<2>().0;
+                self.children.extend(pairs.iter().map(|[key, _]| key));
+                self.children.extend(pairs.iter().map(|[_, value]| value));
+                drop(finished);
+            }
+            _ => self.children.extend(finished),
+        }
+        let node = Node::container(form, start, &self.children[start..]);
+        let node = node.filter(|node| node.size() <= self.limits.size);
+        self.pending.push(node.ok_or(self.too_large())?);
+        Ok(())
+    }
+
+    /// Writes `null`.
+    pub fn null(&mut self) -> Result<()> {
+        self.admit_value()?;
+        self.push(Form::Null, &[])
+    }
+
+    /// Writes `true` or `false`.
+    pub fn bool(&mut self, value: bool) -> Result<()> {
+        self.admit_value()?;
+        self.push(if value { Form::True } else { Form::False }, &[])
+    }
+
+    /// Writes a string; U+0000 in it is an error, for PostgreSQL has no place for it.
+    pub fn string(&mut self, value: &str) -> Result<()> {
+        self.admit_value()?;
+        self.push_string(value)
+    }
+
+    /// Writes an integer.
+    pub fn number_i64(&mut self, value: i64) -> Result<()> {
+        self.push_number(value.into())
+    }
+
+    /// Writes a number as `JSON.stringify` would print it, so that `-0` is 0. NaN and the
+    /// infinities are an error; `JSON.stringify` has `null` for them, which is the caller's to say.
+    pub fn number_f64(&mut self, value: f64) -> Result<()> {
+        self.push_number(value.try_into()?)
+    }
+
+    /// Copies a value from another document; numbers and containers as bytes, undecoded.
+    pub fn splice(&mut self, value: Ref<'_>) -> Result<()> {
+        let (form, bytes) = match value {
+            Ref::Null => return self.null(),
+            Ref::Bool(value) => return self.bool(value),
+            Ref::String(value) => return self.string(value),
+            Ref::Number(number) => (Form::Number, number.as_bytes()),
+            Ref::Array(array) => (Form::Spliced, array.bytes()),
+            Ref::Object(object) => (Form::Spliced, object.bytes()),
+        };
+        self.admit_value()?;
+        self.push(form, bytes)
+    }
+
+    /// The payload of the document, to be put behind a varlena header.
+    pub fn finish(&mut self) -> Result<&[u8]> {
+        if !self.open.is_empty() {
+            return Err(Error::Misplaced("no end for an array or object"));
+        }
+        let [root] = self.pending[..] else {
+            return Err(Error::Misplaced("no value"));
+        };
+        let limit = self.limits.size;
+        self.output.lay_out(root, &self.children, &self.data);
+        let payload = self.output.payload();
+        if payload.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(payload) }
+    }
+
+    fn begin(&mut self, container: Open) -> Result<()> {
+        if self.open.len() >= self.limits.depth {
+            return Err(Error::TooDeep { limit: self.limits.depth });
+        }
+        self.admit_value()?;
+        self.admit_data(0)?;
+        self.open.push(container);
+        Ok(())
+    }
+
+    /// Checks that a value may come here and notes that it has.
+    fn admit_value(&mut self) -> Result<()> {
+        match self.open.last_mut() {
+            None if self.pending.is_empty() => Ok(()),
+            None => Err(Error::Misplaced("a second root value")),
+            Some(Open::Array { first }) => {
+                if self.pending.len() - *first < self.limits.elements {
+                    Ok(())
+                } else {
+                    Err(Error::TooManyElements { limit: self.limits.elements })
+                }
+            }
+            Some(Open::Object { wants_value, .. }) => {
+                if std::mem::take(wants_value) {
+                    Ok(())
+                } else {
+                    Err(Error::Misplaced("a value without a key"))
+                }
+            }
+        }
+    }
+
+    fn push_string(&mut self, value: &str) -> Result<()> {
+        if value.len() > self.limits.string {
+            return Err(Error::StringTooLong { length: value.len(), limit: self.limits.string });
+        }
+        if value.as_bytes().contains(&0) {
+            return Err(Error::NulInString);
+        }
+        self.push(Form::String, value.as_bytes())
+    }
+
+    fn push_number(&mut self, value: Decimal) -> Result<()> {
+        self.admit_value()?;
+        self.admit_data(decimal::MAX_SIZE)?;
+        let start = self.data.len();
+        value.write(&mut self.data);
+        self.pending.push(Node::leaf(Form::Number, start, self.data.len() - start));
+        Ok(())
+    }
+
+    fn push(&mut self, form: Form, bytes: &[u8]) -> Result<()> {
+        self.admit_data(bytes.len())?;
+        self.pending.push(Node::leaf(form, self.data.len(), bytes.len()));
+        self.data.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Keeps what waits here within the size of the document it is for, which also makes every
+    /// place in it fit the fields of a [`Node`].
+    fn admit_data(&self, size: usize) -> Result<()> {
+        let nodes = self.pending.len() + self.children.len();
+        if nodes >= self.limits.nodes() || self.data.len() + size > self.limits.size {
+            return Err(self.too_large());
+        }
+        Ok(())
+    }
+
+    fn too_large(&self) -> Error {
+        Error::TooLarge { limit: self.limits.size }
+    }
+
+    /// Sorts the pairs from `first` on by key and leaves out those that a later one overwrites.
+    fn sort_pairs(&mut self, first: usize) {
+        let data = &self.data;
+        let pairs = self.pending[first..].as_chunks_mut::<2>().0;
+        // Stable, so that equal keys stay in the order they came; linear where they come sorted.
+        pairs.sort_by(|[a, _], [b, _]| {
+            a.size().cmp(&b.size()).then_with(|| a.bytes(data).cmp(b.bytes(data)))
+        });
+        let mut kept = 0;
+        for index in 0..pairs.len() {
+            if kept > 0 && pairs[kept - 1][0].bytes(data) == pairs[index][0].bytes(data) {
+                kept -= 1;
+            }
+            pairs[kept] = pairs[index];
+            kept += 1;
+        }
+        self.pending.truncate(first + 2 * kept);
+    }
+}

@@ -1,0 +1,426 @@
+// What a plugin sees: the module '@posthog/plugin-scaffold' and the globals of its realm.
+// Copy it beside your plugin, or name it in the "include" of your tsconfig.json.
+// Words: an event is what processEvent receives; meta is the last argument of every function.
+
+declare module '@posthog/plugin-scaffold' {
+    export type Properties = Record<string, any>
+
+    // ---- events -------------------------------------------------------------------------------
+
+    /** An event on its way into the table: what `processEvent` receives and returns. */
+    export interface PluginEvent {
+        uuid: string
+        event: string
+        distinct_id: string
+        team_id: number
+        ip: string | null
+        site_url: string
+        /** When the server received the event, ISO 8601. */
+        now: string
+        /** When the client sent the batch, ISO 8601; clients may leave it out. */
+        sent_at?: string
+        /** When it happened, as the client says. */
+        timestamp?: string
+        /** Milliseconds before `sent_at`: the alternative to `timestamp`. */
+        offset?: number
+        /** Missing in some events, `$identify` for one: test before you use it. */
+        properties?: Properties
+        /** Person properties to set. */
+        $set?: Properties
+        /** Person properties to set when they are not there yet. */
+        $set_once?: Properties
+        person?: PluginPerson
+    }
+
+    /** A stored event: what `onEvent` and `exportEvents` receive. */
+    export interface ProcessedPluginEvent {
+        uuid: string
+        event: string
+        distinct_id: string
+        team_id: number
+        ip: string | null
+        properties: Properties
+        timestamp: string
+        $set?: Properties
+        $set_once?: Properties
+        elements?: Element[]
+        person?: PluginPerson
+    }
+
+    /** A stored event as `composeWebhook` receives it: `timestamp` is a Date here. */
+    export interface PostHogEvent {
+        uuid: string
+        event: string
+        distinct_id: string
+        team_id: number
+        timestamp: Date
+        properties: Properties
+        person?: PostHogPerson
+        groups?: Record<string, PostHogGroup>
+    }
+
+    export interface PluginPerson {
+        uuid: string
+        team_id: number
+        properties: Properties
+        created_at: string
+    }
+
+    export interface PostHogPerson {
+        uuid: string
+        properties: Properties
+        posthog_url: string
+    }
+
+    export interface PostHogGroup {
+        key: string
+        properties: Properties
+        posthog_url: string
+    }
+
+    /** One element of an autocaptured click, innermost first. */
+    export interface Element {
+        text?: string
+        tag_name?: string
+        href?: string
+        attr_id?: string
+        attr_class?: string[]
+        nth_child?: number
+        nth_of_type?: number
+        attributes?: Record<string, any>
+        event_id?: number
+        order?: number
+        group_id?: number
+    }
+
+    // ---- the plugin ---------------------------------------------------------------------------
+
+    /** What is peculiar to one plugin; each part left out falls back to its general type. */
+    export interface PluginInput {
+        config?: Record<string, any>
+        attachments?: Record<string, PluginAttachment | undefined>
+        global?: Record<string, any>
+        /** Job name to payload. */
+        jobs?: Record<string, any>
+        /** Metric name to operation. */
+        metrics?: Record<string, MetricsOperation>
+    }
+
+    type MaybePromise<T> = T | Promise<T>
+
+    /** Names the input of a plugin type for {@link PluginMeta}; no such key exists at run time. */
+    const inputOf: unique symbol
+
+    /** The functions a plugin may export. `meta` comes last in each. */
+    export interface Plugin<Input extends PluginInput = {}> {
+        setupPlugin?: (meta: Meta<Input>) => MaybePromise<void>
+        teardownPlugin?: (meta: Meta<Input>) => MaybePromise<void>
+        getSettings?: (meta: Meta<Input>) => PluginSettings
+        /** Before the event is stored. Null discards it. */
+        processEvent?: (event: PluginEvent, meta: Meta<Input>) => MaybePromise<PluginEvent | null>
+        /** The old form of `processEvent`: called with a list of one. */
+        processEventBatch?: (events: PluginEvent[], meta: Meta<Input>) => MaybePromise<PluginEvent[]>
+        /** After the event is stored. */
+        onEvent?: (event: ProcessedPluginEvent, meta: Meta<Input>) => MaybePromise<void>
+        /** Stored events in batches. Throw a RetryError to get the batch again. */
+        exportEvents?: (events: ProcessedPluginEvent[], meta: Meta<Input>) => MaybePromise<void>
+        /** The request to send for a stored event; null sends none. Not async. */
+        composeWebhook?: (event: PostHogEvent, meta: Meta<Input>) => Webhook | null
+        runEveryMinute?: (meta: Meta<Input>) => MaybePromise<any>
+        runEveryHour?: (meta: Meta<Input>) => MaybePromise<any>
+        runEveryDay?: (meta: Meta<Input>) => MaybePromise<any>
+        jobs?: { [Name in keyof Jobs<Input>]: (payload: any, meta: Meta<Input>) => MaybePromise<any> }
+        metrics?: { [Name in keyof Part<Input, 'metrics', Record<string, MetricsOperation>>]: MetricsOperation }
+        readonly [inputOf]?: Input
+    }
+
+    export interface Webhook {
+        url: string
+        body: string
+        /** `Content-Type: application/json` when left out. */
+        headers?: Record<string, string>
+        /** POST when left out. */
+        method?: 'POST' | 'GET' | 'PUT' | 'DELETE' | 'PATCH'
+    }
+
+    export interface PluginSettings {
+        /** Ask for larger batches in `exportEvents`. */
+        handlesLargeBatches?: boolean
+    }
+
+    // ---- meta ---------------------------------------------------------------------------------
+
+    type Part<Input, Name extends string, Otherwise> = Input extends { [N in Name]: infer Given } ? Given : Otherwise
+
+    type Jobs<Input> = Part<Input, 'jobs', Record<string, any>>
+
+    export interface Meta<Input extends PluginInput = {}> {
+        /** The configured values. All are strings but `dictionary` fields, which are objects. Read-only. */
+        config: Part<Input, 'config', Record<string, any>>
+        /** The configured files, by field key. Read-only. */
+        attachments: Part<Input, 'attachments', Record<string, PluginAttachment | undefined>>
+        /** Yours: lives as long as the plugin stays loaded in this session. */
+        global: Part<Input, 'global', Record<string, any>>
+        cache: CacheExtension
+        storage: StorageExtension
+        geoip: GeoIPExtension
+        utils: UtilsExtension
+        jobs: {
+            [Name in keyof Jobs<Input>]: undefined extends Jobs<Input>[Name]
+                ? (payload?: Jobs<Input>[Name]) => JobControls
+                : (payload: Jobs<Input>[Name]) => JobControls
+        }
+        metrics: Input extends { metrics: infer Given }
+            ? { [Name in keyof Given]: MetricControls<Given[Name]> }
+            : Record<string, MetricControls<'sum'> & MetricControls<'max'> & MetricControls<'min'>>
+    }
+
+    /** The meta of a plugin type (`PluginMeta<MyPlugin>`) or of an input (`PluginMeta<{ config: ... }>`). */
+    export type PluginMeta<T = Plugin> = T extends { readonly [inputOf]?: infer Input }
+        ? Input extends PluginInput
+            ? Meta<Input>
+            : T extends PluginInput
+              ? Meta<T>
+              : never
+        : T extends PluginInput
+          ? Meta<T>
+          : never
+
+    export interface PluginAttachment {
+        content_type: string
+        file_name: string
+        /** A Buffer: `contents.toString()` is its text. */
+        contents: any
+    }
+
+    /** A cache shared by all configurations of the plugin in one team. Entries may vanish. */
+    export interface CacheExtension {
+        set(key: string, value: unknown, ttlSeconds?: number, options?: CacheOptions): Promise<void>
+        get(key: string, defaultValue?: unknown, options?: CacheOptions): Promise<any>
+        incr(key: string): Promise<number>
+        /** False when there is no such key. */
+        expire(key: string, ttlSeconds: number): Promise<boolean>
+        /** The new length of the list. */
+        lpush(key: string, elementOrArray: string | unknown[]): Promise<number>
+        /** Both ends count; negative numbers count from the end. */
+        lrange(key: string, startIndex: number, endIndex: number): Promise<string[]>
+        llen(key: string): Promise<number>
+        lpop(key: string, count: number): Promise<string[]>
+        /** How many were removed. */
+        lrem(key: string, count: number, element: string): Promise<number>
+    }
+
+    export interface CacheOptions {
+        /** True unless said otherwise. False stores and returns the value as text. */
+        jsonSerialize?: boolean
+    }
+
+    /** Lasting values of this configuration. Keys have at most 200 characters, values are JSON. */
+    export interface StorageExtension {
+        get(key: string, defaultValue?: unknown): Promise<any>
+        /** Undefined removes the key. */
+        set(key: string, value: unknown): Promise<void>
+        del(key: string): Promise<void>
+    }
+
+    export interface UtilsExtension {
+        cursor: CursorUtils
+    }
+
+    /** Counters in the storage, safe under concurrency. */
+    export interface CursorUtils {
+        /** Leaves an existing counter as it is. */
+        init(key: string, initialValue?: number): Promise<void>
+        /** The new value. */
+        increment(key: string, incrementBy?: number): Promise<number>
+    }
+
+    export interface GeoIPExtension {
+        /** Null for an address that is invalid or not in the database. */
+        locate(ip: string): Promise<City | null>
+    }
+
+    type Named = { geonameId?: number; names: Record<string, string> & { en: string }; confidence?: number }
+
+    export interface City {
+        city?: Named
+        continent?: Named & { code: string }
+        country?: Named & { isoCode: string; isInEuropeanUnion?: boolean }
+        registeredCountry?: Named & { isoCode: string; isInEuropeanUnion?: boolean }
+        location?: { latitude: number; longitude: number; accuracyRadius?: number; metroCode?: number; timeZone?: string }
+        postal?: { code: string; confidence?: number }
+        subdivisions?: (Named & { isoCode: string })[]
+        traits?: Record<string, any>
+    }
+
+    export interface JobControls {
+        runNow(): Promise<void>
+        /** Units: milliseconds to years, singular or plural. */
+        runIn(duration: number, unit: string): Promise<void>
+        /** A date in the past runs at once. */
+        runAt(date: Date | number): Promise<void>
+    }
+
+    export type MetricsOperation = 'sum' | 'max' | 'min'
+    /** The same three under their names, for types such as `MetricsOperation.Sum`. */
+    export namespace MetricsOperation {
+        type Sum = 'sum'
+        type Max = 'max'
+        type Min = 'min'
+    }
+
+    export type MetricControls<Operation> = Operation extends 'sum'
+        ? { increment(value: number): Promise<void> }
+        : Operation extends 'max'
+          ? { max(value: number): Promise<void> }
+          : { min(value: number): Promise<void> }
+
+    // ---- plugin.json --------------------------------------------------------------------------
+
+    interface ConfigField {
+        key?: string
+        name?: string
+        default?: string
+        hint?: string
+        markdown?: string
+        order?: number
+        required?: boolean
+        secret?: boolean
+        required_if?: (string | undefined)[][]
+        visible_if?: (string | undefined)[][]
+    }
+
+    export type PluginConfigSchema =
+        | (ConfigField & { type?: 'string' | 'json' | 'attachment' | 'dictionary' })
+        | (ConfigField & { type: 'choice'; choices: string[] })
+
+    // ---- errors and globals -------------------------------------------------------------------
+
+    /** "Try again later": thrown by a function that is retried. */
+    export class RetryError extends Error {
+        constructor(message?: string)
+        readonly nameWithAttempts: string
+    }
+
+    export interface ConsoleExtension {
+        debug(...args: unknown[]): void
+        log(...args: unknown[]): void
+        info(...args: unknown[]): void
+        warn(...args: unknown[]): void
+        error(...args: unknown[]): void
+    }
+
+    export interface PostHogExtension {
+        /** A new event of the same team, which passes through the whole chain: mind endless loops. */
+        capture(event: string, properties?: Properties): Promise<void>
+        api: ApiExtension
+    }
+
+    export interface ApiExtension {
+        get(path: string, options?: ApiMethodOptions): Promise<FetchResponse>
+        post(path: string, options?: ApiMethodOptions): Promise<FetchResponse>
+        put(path: string, options?: ApiMethodOptions): Promise<FetchResponse>
+        patch(path: string, options?: ApiMethodOptions): Promise<FetchResponse>
+        delete(path: string, options?: ApiMethodOptions): Promise<FetchResponse>
+    }
+
+    export interface ApiMethodOptions {
+        data?: Record<string, any>
+        headers?: Record<string, string>
+        host?: string
+        /** The two keys are given together or not at all. */
+        projectApiKey?: string
+        personalApiKey?: string
+    }
+
+    export interface FetchOptions {
+        method?: string
+        headers?: Record<string, string> | [string, string][]
+        body?: string | Uint8Array | null
+        redirect?: 'follow' | 'manual' | 'error'
+    }
+
+    export interface FetchResponse {
+        readonly ok: boolean
+        readonly status: number
+        readonly statusText: string
+        readonly url: string
+        readonly headers: FetchHeaders
+        text(): Promise<string>
+        json(): Promise<any>
+        buffer(): Promise<Buffer>
+        arrayBuffer(): Promise<ArrayBuffer>
+    }
+
+    export interface FetchHeaders extends Iterable<[string, string]> {
+        get(name: string): string | null
+        has(name: string): boolean
+        forEach(visit: (value: string, name: string) => void): void
+    }
+}
+
+declare module 'node-fetch' {
+    export type Response = import('@posthog/plugin-scaffold').FetchResponse
+    export type RequestInit = import('@posthog/plugin-scaffold').FetchOptions
+    const fetch: typeof globalThis.fetch
+    export default fetch
+}
+
+declare const console: import('@posthog/plugin-scaffold').ConsoleExtension
+declare const posthog: import('@posthog/plugin-scaffold').PostHogExtension
+declare const RetryError: typeof import('@posthog/plugin-scaffold').RetryError
+/** Reaches only the hosts that the administrator allowed for this configuration. */
+declare function fetch(
+    url: string | URL,
+    options?: import('@posthog/plugin-scaffold').FetchOptions
+): Promise<import('@posthog/plugin-scaffold').FetchResponse>
+
+type BufferEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'base64url' | 'latin1' | 'binary' | 'ascii'
+
+interface Buffer extends Uint8Array {
+    toString(encoding?: BufferEncoding, start?: number, end?: number): string
+}
+
+declare const Buffer: {
+    from(text: string, encoding?: BufferEncoding): Buffer
+    from(bytes: ArrayBuffer | ArrayLike<number>): Buffer
+    alloc(size: number): Buffer
+    concat(list: readonly Uint8Array[]): Buffer
+    isBuffer(value: unknown): value is Buffer
+    byteLength(text: string, encoding?: BufferEncoding): number
+}
+
+declare class URL {
+    constructor(url: string, base?: string | URL)
+    hash: string
+    host: string
+    hostname: string
+    href: string
+    password: string
+    pathname: string
+    port: string
+    protocol: string
+    search: string
+    username: string
+    readonly origin: string
+    readonly searchParams: URLSearchParams
+    toString(): string
+    toJSON(): string
+}
+
+declare class URLSearchParams implements Iterable<[string, string]> {
+    constructor(init?: string | Record<string, string> | Iterable<[string, string]>)
+    append(name: string, value: string): void
+    delete(name: string): void
+    get(name: string): string | null
+    getAll(name: string): string[]
+    has(name: string): boolean
+    set(name: string, value: string): void
+    sort(): void
+    forEach(visit: (value: string, name: string) => void): void
+    entries(): IterableIterator<[string, string]>
+    keys(): IterableIterator<string>
+    values(): IterableIterator<string>
+    [Symbol.iterator](): IterableIterator<[string, string]>
+    toString(): string
+}
