@@ -24,7 +24,7 @@ impl Default for Limits {
             stack: 512 << 10,
             call: Duration::from_secs(1),
             result_bytes: 16 << 20,
-            depth: 512,
+            depth: 256,
         }
     }
 }

@@ -70,7 +70,7 @@ attacks! {
     recursion_through_a_proxy_overflows:
         "let p = {}; for (let i = 0; i < 1e5; i++) p = new Proxy(p, {}); p.x" => StackOverflow | TimedOut;
     recursion_in_the_result_overflows:
-        "event.o = { toJSON() { return { again: this } } }; return event" => BadResult | Threw;
+        "event.o = { toJSON() { return { again: this } } }; return event" => BadResult | StackOverflow;
     recursion_in_to_json_of_the_result_overflows:
         "event.o = { toJSON() { return this.toJSON() } }; return event" => StackOverflow;
     a_deep_result_is_refused:
@@ -93,8 +93,8 @@ attacks! {
     join_of_a_huge_sparse_array_times_out: "new Array(4e9).join(''); return event" => TimedOut | OutOfMemory;
     reverse_of_a_huge_sparse_array_times_out: "new Array(4e9).reverse(); return event" => TimedOut | OutOfMemory;
     sort_of_a_huge_sparse_array_times_out: "new Array(4e9).sort(); return event" => TimedOut | OutOfMemory;
-    a_length_that_grows_later_times_out:
-        "let n = 0; Array.prototype.includes.call({ get length() { return n++ ? 2 ** 53 - 1 : 1 } }, 1); return event" => TimedOut | OutOfMemory;
+    a_length_that_shrinks_later_times_out:
+        "let n = 0; Array.prototype.includes.call({ get length() { return n++ ? 1 : 2 ** 53 - 1 } }, 1); return event" => TimedOut | OutOfMemory;
     concat_of_a_huge_array_like_times_out:
         "[].concat({ length: 2 ** 53 - 2, [Symbol.isConcatSpreadable]: true }); return event" => TimedOut | OutOfMemory;
     flat_of_a_nested_huge_array_times_out: "[new Array(4e9)].flat(); return event" => TimedOut;

@@ -15,8 +15,6 @@ pub(crate) struct Decimal {
 
 /// The 20 decimal digits of a `u64`, moved by up to three places, fill six digits at most.
 const MAX_DIGITS: usize = 6;
-/// What [`Decimal::write`] appends at most: varlena word, long header, digits.
-pub(crate) const MAX_SIZE: usize = 4 + 4 + 2 * MAX_DIGITS;
 
 impl From<i64> for Decimal {
     fn from(value: i64) -> Self {

@@ -2,8 +2,7 @@
 //! container, since containers are aligned themselves; so sizes are known from the inside out.
 
 use crate::layout::{
-    ARRAY_FLAG, Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE, SCALAR_FLAG,
-    WORD, align,
+    ARRAY_FLAG, Entry, Kind, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE, SCALAR_FLAG, WORD, align,
 };
 
 /// What a node will be laid out as.
@@ -37,11 +36,16 @@ impl Node {
         Self { form, size: size as u32, start: start as u32, children: 0 }
     }
 
-    /// `None` if the children take more room than an entry can say.
-    pub(crate) fn container(form: Form, start: usize, children: &[Node]) -> Option<Self> {
+    /// `None` if that takes more than `limit` bytes, which is at most what an entry can say.
+    pub(crate) fn container(
+        form: Form,
+        start: usize,
+        children: &[Node],
+        limit: usize,
+    ) -> Option<Self> {
         let data = children.iter().fold(0, |offset, child| child.end(offset));
         let size = WORD + children.len() * WORD + data;
-        (size <= LENGTH_MASK as usize).then_some(Self {
+        (size <= limit).then_some(Self {
             form,
             size: size as u32,
             start: start as u32,

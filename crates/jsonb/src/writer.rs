@@ -1,7 +1,7 @@
 //! The writer: takes a document event by event. Children of open containers wait in `pending`;
 //! when their container ends they move to `children`, in the order in which they will be laid out.
 
-use crate::decimal::{self, Decimal};
+use crate::decimal::Decimal;
 use crate::emit::{self, Form, Node};
 use crate::{Error, Limits, Ref, Result};
 
@@ -9,7 +9,7 @@ use crate::{Error, Limits, Ref, Result};
 ///
 /// The keys of an object come in any order; of two equal ones the later wins, as in PostgreSQL.
 /// All memory is kept by [`clear`](Writer::clear), so a writer that is used again hardly allocates.
-/// An event that fails ends the document: clear the writer before the next.
+/// After an event that fails, all others up to `clear` fail with its error.
 ///
 /// ```
 /// let mut writer = jsonb::Writer::new();
@@ -27,6 +27,7 @@ use crate::{Error, Limits, Ref, Result};
 #[derive(Debug, Default)]
 pub struct Writer {
     limits: Limits,
+    failure: Option<Error>,
     /// Keys, strings, numbers and spliced containers, as they will be copied out.
     data: Vec<u8>,
     pending: Vec<Node>,
@@ -57,6 +58,7 @@ impl Writer {
 
     /// Forgets the document, and any error in it, but keeps memory and limits.
     pub fn clear(&mut self) {
+        self.failure = None;
         self.data.clear();
         self.pending.clear();
         self.children.clear();
@@ -65,84 +67,53 @@ impl Writer {
 
     /// Opens an object; [`key`](Writer::key) and a value follow by turns until [`end`](Writer::end).
     pub fn begin_object(&mut self) -> Result<()> {
-        self.begin(Open::Object { first: self.pending.len(), wants_value: false })
+        let first = self.pending.len();
+        self.event(|writer| writer.begin(Open::Object { first, wants_value: false }))
     }
 
     /// Opens an array; its elements follow until [`end`](Writer::end).
     pub fn begin_array(&mut self) -> Result<()> {
-        self.begin(Open::Array { first: self.pending.len() })
+        let first = self.pending.len();
+        self.event(|writer| writer.begin(Open::Array { first }))
     }
 
     /// Gives the key of the next value.
     pub fn key(&mut self, key: &str) -> Result<()> {
-        let Some(Open::Object { first, wants_value }) = self.open.last_mut() else {
-            return Err(Error::Misplaced("a key outside an object"));
-        };
-        if *wants_value {
-            return Err(Error::Misplaced("a key where a value is due"));
-        }
-        if (self.pending.len() - *first) / 2 >= self.limits.pairs {
-            return Err(Error::TooManyPairs { limit: self.limits.pairs });
-        }
-        *wants_value = true;
-        self.push_string(key)
+        self.event(|writer| {
+            writer.admit_key()?;
+            writer.push_string(key)
+        })
     }
 
     /// Closes the innermost array or object.
     pub fn end(&mut self) -> Result<()> {
-        let (form, first) = match self.open.pop() {
-            Some(Open::Array { first }) => (Form::Array, first),
-            Some(Open::Object { first, wants_value: false }) => {
-                self.sort_pairs(first);
-                (Form::Object, first)
-            }
-            Some(Open::Object { .. }) => return Err(Error::Misplaced("a key without its value")),
-            None => return Err(Error::Misplaced("an end without a beginning")),
-        };
-        let start = self.children.len();
-        let finished = self.pending.drain(first..);
-        match form {
-            Form::Object => {
-                let pairs = finished.as_slice().as_chunks::<2>().0;
-                self.children.extend(pairs.iter().map(|[key, _]| key));
-                self.children.extend(pairs.iter().map(|[_, value]| value));
-                drop(finished);
-            }
-            _ => self.children.extend(finished),
-        }
-        let node = Node::container(form, start, &self.children[start..]);
-        let node = node.filter(|node| node.size() <= self.limits.size);
-        self.pending.push(node.ok_or(self.too_large())?);
-        Ok(())
+        self.event(Self::close)
     }
 
     /// Writes `null`.
     pub fn null(&mut self) -> Result<()> {
-        self.admit_value()?;
-        self.push(Form::Null, &[])
+        self.value(|writer| writer.push(Form::Null, &[]))
     }
 
     /// Writes `true` or `false`.
     pub fn bool(&mut self, value: bool) -> Result<()> {
-        self.admit_value()?;
-        self.push(if value { Form::True } else { Form::False }, &[])
+        self.value(|writer| writer.push(if value { Form::True } else { Form::False }, &[]))
     }
 
     /// Writes a string; U+0000 in it is an error, for PostgreSQL has no place for it.
     pub fn string(&mut self, value: &str) -> Result<()> {
-        self.admit_value()?;
-        self.push_string(value)
+        self.value(|writer| writer.push_string(value))
     }
 
     /// Writes an integer.
     pub fn number_i64(&mut self, value: i64) -> Result<()> {
-        self.push_number(value.into())
+        self.value(|writer| writer.push_number(value.into()))
     }
 
     /// Writes a number as `JSON.stringify` would print it, so that `-0` is 0. NaN and the
     /// infinities are an error; `JSON.stringify` has `null` for them, which is the caller's to say.
     pub fn number_f64(&mut self, value: f64) -> Result<()> {
-        self.push_number(value.try_into()?)
+        self.value(|writer| writer.push_number(value.try_into()?))
     }
 
     /// Copies a value from another document; numbers and containers as bytes, undecoded.
@@ -155,12 +126,14 @@ impl Writer {
             Ref::Array(array) => (Form::Spliced, array.bytes()),
             Ref::Object(object) => (Form::Spliced, object.bytes()),
         };
-        self.admit_value()?;
-        self.push(form, bytes)
+        self.value(|writer| writer.push(form, bytes))
     }
 
     /// The payload of the document, to be put behind a varlena header.
     pub fn finish(&mut self) -> Result<&[u8]> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         if !self.open.is_empty() {
             return Err(Error::Misplaced("no end for an array or object"));
         }
@@ -173,13 +146,65 @@ impl Writer {
         if payload.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(payload) }
     }
 
+    fn event(&mut self, event: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let outcome = event(self);
+        self.failure = outcome.err();
+        outcome
+    }
+
+    fn value(&mut self, push: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.event(|writer| {
+            writer.admit_value()?;
+            push(writer)
+        })
+    }
+
     fn begin(&mut self, container: Open) -> Result<()> {
         if self.open.len() >= self.limits.depth {
             return Err(Error::TooDeep { limit: self.limits.depth });
         }
         self.admit_value()?;
-        self.admit_data(0)?;
+        self.check_room()?;
         self.open.push(container);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let (form, first) = match self.open.pop() {
+            Some(Open::Array { first }) => (Form::Array, first),
+            Some(Open::Object { first, wants_value: false }) => (Form::Object, first),
+            Some(Open::Object { .. }) => return Err(Error::Misplaced("a key without its value")),
+            None => return Err(Error::Misplaced("an end without a beginning")),
+        };
+        let start = self.children.len();
+        if form == Form::Object {
+            self.sort_pairs(first);
+            let pairs = self.pending[first..].as_chunks::<2>().0;
+            self.children.extend(pairs.iter().map(|[key, _]| key));
+            self.children.extend(pairs.iter().map(|[_, value]| value));
+        } else {
+            self.children.extend_from_slice(&self.pending[first..]);
+        }
+        self.pending.truncate(first);
+        let node = Node::container(form, start, &self.children[start..], self.limits.size);
+        self.pending.push(node.ok_or(self.too_large())?);
+        Ok(())
+    }
+
+    fn admit_key(&mut self) -> Result<()> {
+        let Some(Open::Object { first, wants_value }) = self.open.last_mut() else {
+            return Err(Error::Misplaced("a key outside an object"));
+        };
+        if *wants_value {
+            return Err(Error::Misplaced("a key where a value is due"));
+        }
+        if (self.pending.len() - *first) / 2 >= self.limits.pairs {
+            return Err(Error::TooManyPairs { limit: self.limits.pairs });
+        }
+        *wants_value = true;
         Ok(())
     }
 
@@ -216,26 +241,28 @@ impl Writer {
     }
 
     fn push_number(&mut self, value: Decimal) -> Result<()> {
-        self.admit_value()?;
-        self.admit_data(decimal::MAX_SIZE)?;
         let start = self.data.len();
         value.write(&mut self.data);
-        self.pending.push(Node::leaf(Form::Number, start, self.data.len() - start));
-        Ok(())
+        self.push_leaf(Form::Number, start)
     }
 
     fn push(&mut self, form: Form, bytes: &[u8]) -> Result<()> {
-        self.admit_data(bytes.len())?;
-        self.pending.push(Node::leaf(form, self.data.len(), bytes.len()));
+        let start = self.data.len();
         self.data.extend_from_slice(bytes);
+        self.push_leaf(form, start)
+    }
+
+    fn push_leaf(&mut self, form: Form, start: usize) -> Result<()> {
+        self.check_room()?;
+        self.pending.push(Node::leaf(form, start, self.data.len() - start));
         Ok(())
     }
 
     /// Keeps what waits here within the size of the document it is for, which also makes every
     /// place in it fit the fields of a [`Node`].
-    fn admit_data(&self, size: usize) -> Result<()> {
+    fn check_room(&self) -> Result<()> {
         let nodes = self.pending.len() + self.children.len();
-        if nodes >= self.limits.nodes() || self.data.len() + size > self.limits.size {
+        if nodes >= self.limits.nodes() || self.data.len() > self.limits.size {
             return Err(self.too_large());
         }
         Ok(())

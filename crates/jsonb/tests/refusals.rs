@@ -51,6 +51,17 @@ fn a_cleared_writer_has_forgotten_its_error() {
 }
 
 #[test]
+fn a_failed_event_fails_the_document_even_if_ignored() {
+    let mut writer = Writer::new();
+    writer.begin_object().unwrap();
+    writer.key("a").unwrap();
+    let failure = writer.string("\0").unwrap_err();
+    assert_eq!(writer.null(), Err(failure));
+    assert_eq!(writer.end(), Err(failure));
+    assert_eq!(writer.finish(), Err(failure));
+}
+
+#[test]
 fn a_nul_is_refused_in_strings_and_keys() {
     assert_eq!(write(|w| w.string("a\0b")), Err(Error::NulInString));
     assert_eq!(write(|w| w.begin_object().and_then(|()| w.key("\0"))), Err(Error::NulInString));
@@ -113,9 +124,7 @@ fn the_size_limit_counts_headers_entries_and_padding() {
             w.end()
         })
     };
-    // A number is admitted only if the longest one would fit, so the limit must leave room for it.
-    let payload = document(64).unwrap();
-    assert_eq!(payload.len(), exact);
+    assert_eq!(document(exact).unwrap().len(), exact);
     assert_eq!(document(exact - 1), Err(Error::TooLarge { limit: exact - 1 }));
 
     let strings = |size| {
