@@ -32,17 +32,19 @@ pub enum Verdict {
 pub struct Outcome {
     /// Whether the plugin has a `processEvent` at all.
     pub ran: bool,
+    /// Whether the plugin wants to see the event again once it is stored.
+    pub deferred: bool,
     pub verdict: Verdict,
     pub failure: Option<Failure>,
 }
 
 impl Outcome {
-    fn skipped() -> Self {
-        Outcome { ran: false, verdict: Verdict::Unchanged, failure: None }
+    fn skipped(deferred: bool) -> Self {
+        Outcome { ran: false, deferred, verdict: Verdict::Unchanged, failure: None }
     }
 
     pub(crate) fn failed(failure: Failure) -> Self {
-        Outcome { ran: true, verdict: Verdict::Unchanged, failure: Some(failure) }
+        Outcome { ran: true, deferred: false, verdict: Verdict::Unchanged, failure: Some(failure) }
     }
 }
 
@@ -252,9 +254,9 @@ impl Machine {
     }
 
     fn process_event(&self, id: i32, event: &[u8]) -> Outcome {
-        match self.realms.get(&id).filter(|realm| realm.processes_events()) {
-            Some(realm) => realm.process_event(event, &self.tools),
-            None => Outcome::skipped(),
+        match self.realms.get(&id) {
+            Some(realm) if realm.processes_events() => realm.process_event(event, &self.tools),
+            realm => Outcome::skipped(realm.is_some_and(Realm::consumes_events)),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! What a realm's global object holds beyond ECMAScript's own: one file for each.
 
+mod buffer;
+mod bytes;
 mod console;
+mod encoding;
 mod guards;
 mod lazy;
 mod rejections;
+mod url;
 
 use rquickjs::context::EvalOptions;
 use rquickjs::object::Property;
@@ -13,8 +17,10 @@ use crate::engine::Tools;
 use crate::modules;
 use crate::program::Program;
 
-use lazy::define_lazy;
+use lazy::{define_lazy, define_lazy_together};
+pub(crate) use bytes::with_utf8;
 pub(crate) use rejections::Rejections;
+pub(crate) use url::read_form;
 
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
 /// intrinsics is still the engine's own.
@@ -27,7 +33,12 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Program, tools: &Tools) -> Result
     define(ctx, "console", console::build(ctx, program, tools)?)?;
     define(ctx, "require", modules::require(ctx)?)?;
     define_lazy(ctx, "RetryError", |ctx| run(ctx, include_str!("globals/retry_error.js")))?;
-    define_lazy(ctx, "Buffer", |ctx| run(ctx, include_str!("globals/buffer.js")))?;
+    define_lazy(ctx, "Buffer", buffer::build)?;
+    define_lazy_together(ctx, &["URL", "URLSearchParams"], url::build)?;
+    define_lazy_together(ctx, &["TextEncoder", "TextDecoder"], encoding::build)?;
+    define_lazy(ctx, "structuredClone", |ctx| {
+        run(ctx, include_str!("globals/structured_clone.js"))
+    })?;
     // Shared memory needs a second thread to make sense, and its bytes escape the meter.
     for name in ["SharedArrayBuffer", "Atomics"] {
         global.remove(name)?;

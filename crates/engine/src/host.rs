@@ -17,6 +17,8 @@ pub trait Host {
 pub struct LogLine<'a> {
     /// [`Program::id`](crate::Program::id) of the realm that wrote it.
     pub program: i32,
+    /// [`Program::plugin`](crate::Program::plugin) of that realm.
+    pub plugin: &'a str,
     pub level: Level,
     pub message: &'a str,
 }

@@ -1,32 +1,81 @@
-//! What `import` and `require` can name.
+//! What `import` and `require` can name: one file for each module.
 
+mod url;
+
+use rquickjs::function::FuncArg;
+use rquickjs::object::Property;
 use rquickjs::{Ctx, Exception, Function, Object, Result, Value};
 
+use crate::globals;
+
+/// A module and what makes it when it is first required.
+struct Module {
+    name: &'static str,
+    make: for<'js> fn(&Ctx<'js>) -> Result<Object<'js>>,
+}
+
+const MODULES: [Module; 3] = [
+    Module { name: "@posthog/plugin-scaffold", make: scaffold },
+    Module { name: "buffer", make: buffer },
+    Module { name: "url", make: url::build },
+];
+
 /// Every module a plugin may name. The transpiler refuses others at install.
-pub const KNOWN_MODULES: &[&str] = &["@posthog/plugin-scaffold"];
+pub const KNOWN_MODULES: &[&str] = &{
+    let mut names = [""; MODULES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = MODULES[index].name;
+        index += 1;
+    }
+    names
+};
 
 /// The global `require`. Literal names were checked at install; here a computed name is.
 pub(crate) fn require<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>> {
-    Function::new(ctx.clone(), |ctx: Ctx<'js>, name: Value<'js>| -> Result<Value<'js>> {
-        let name = match name.as_string() {
-            Some(name) => name.to_string()?,
-            None => String::new(),
-        };
-        match name.as_str() {
-            "@posthog/plugin-scaffold" => scaffold(&ctx),
-            _ => Err(Exception::throw_message(
-                &ctx,
-                &format!("there is no module \"{name}\"; known are: {}", KNOWN_MODULES.join(", ")),
-            )),
-        }
-    })?
-    .with_name("require")
+    let require = Function::new(
+        ctx.clone(),
+        |ctx: Ctx<'js>, FuncArg(require): FuncArg<Object<'js>>, name: Value<'js>| {
+            let name = match name.as_string() {
+                Some(name) => name.to_string()?,
+                None => String::new(),
+            };
+            let cache: Object<'js> = require.get("cache")?;
+            if let Some(made) = cache.get::<_, Option<Value<'js>>>(name.as_str())? {
+                return Ok(made);
+            }
+            let Some(module) = MODULES.iter().find(|module| module.name == name) else {
+                let known = KNOWN_MODULES.join(", ");
+                let message = format!("there is no module \"{name}\"; known are: {known}");
+                return Err(Exception::throw_message(&ctx, &message));
+            };
+            let made = (module.make)(&ctx)?.into_value();
+            cache.set(name, made.clone())?;
+            Ok(made)
+        },
+    )?
+    .with_name("require")?;
+    let cache = Object::new(ctx.clone())?;
+    cache.set_prototype(None)?;
+    require.prop("cache", Property::from(cache))?;
+    Ok(require)
 }
 
 /// `@posthog/plugin-scaffold`: types, and the error that asks for a retry.
-fn scaffold<'js>(ctx: &Ctx<'js>) -> Result<Value<'js>> {
+fn scaffold<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
+    globals_as_module(ctx, &["RetryError"])
+}
+
+/// `buffer`: what Node's has that is not about files.
+fn buffer<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
+    globals_as_module(ctx, &["Buffer", "atob", "btoa"])
+}
+
+/// A module that exports globals.
+fn globals_as_module<'js>(ctx: &Ctx<'js>, names: &[&str]) -> Result<Object<'js>> {
     let module = Object::new(ctx.clone())?;
-    let retry_error: Value<'js> = ctx.globals().get("RetryError")?;
-    module.set("RetryError", retry_error)?;
-    Ok(module.into_value())
+    for name in names {
+        module.set(*name, ctx.globals().get::<_, Value<'js>>(*name)?)?;
+    }
+    Ok(module)
 }

@@ -30,6 +30,8 @@ struct Functions {
     process_event: Option<Kept<Function<'static>>>,
     /// Its argument and result are lists of one.
     process_event_batch: Option<Kept<Function<'static>>>,
+    /// Whether there is an `onEvent` or `onSnapshot`.
+    consume_events: bool,
 }
 
 impl Realm {
@@ -62,6 +64,10 @@ impl Realm {
 
     pub(crate) fn processes_events(&self) -> bool {
         self.functions.process_event.is_some() || self.functions.process_event_batch.is_some()
+    }
+
+    pub(crate) fn consumes_events(&self) -> bool {
+        self.functions.consume_events
     }
 
     /// Runs `setupPlugin` once.
@@ -113,6 +119,7 @@ impl Realm {
             };
             Outcome {
                 ran: true,
+                deferred: self.consumes_events(),
                 verdict,
                 failure: failure.map(|failure| self.redacted(failure)),
             }
@@ -247,6 +254,8 @@ impl Functions {
             teardown: places.function("teardownPlugin")?,
             process_event,
             process_event_batch,
+            consume_events: places.function("onEvent")?.is_some()
+                || places.function("onSnapshot")?.is_some(),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Numbers to be written: `i64` and `f64` to the bytes that PostgreSQL builds for their decimal
-//! text, as `JSON.stringify` prints it, without the text.
+//! Numbers to be written: `i64` and `f64` to the bytes that PostgreSQL builds for the text that
+//! `JSON.stringify` prints for them.
 
 use crate::number::MAX_EXACT_INTEGER;
 use crate::numeric::{BASE, DIGIT_WIDTH, Header, varlena_word};
@@ -45,16 +45,17 @@ impl Decimal {
         let fraction = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         let mut exponent = exponent.parse::<i32>().unwrap_or(0) - fraction as i32;
         let mut mantissa = 0u64;
-        // 17 digits at most make a difference, so the zeros that fill up to the point are left out.
-        let mut pending_zeros = 0;
+        // Zeros count only once a digit follows them: those that fill up to the point, as in
+        // 1e22, would overflow a mantissa that has 17 digits to carry.
+        let mut places = 0;
         for c in digits.bytes().filter(u8::is_ascii_digit) {
-            pending_zeros += 1;
+            places += 1;
             if c != b'0' {
-                mantissa = mantissa * 10u64.pow(pending_zeros) + u64::from(c - b'0');
-                pending_zeros = 0;
+                mantissa = mantissa * 10u64.pow(places) + u64::from(c - b'0');
+                places = 0;
             }
         }
-        exponent += pending_zeros as i32;
+        exponent += places as i32;
         Self { negative: false, mantissa, exponent }
     }
 

@@ -43,15 +43,13 @@ pub(super) fn build<'js>(
         let method = move |ctx: Ctx<'js>, arguments: Rest<Value<'js>>| -> Result<()> {
             let line = console_text(&ctx, &arguments.0)?;
             let line = redactor.redact(shorten(line, LONGEST_LINE));
-            match budget.spend(watch.calls(), line.len()) {
-                Spent::Fits => host.log(LogLine { program: redactor.id, level, message: &line }),
-                Spent::First => host.log(LogLine {
-                    program: redactor.id,
-                    level: Level::Warn,
-                    message: "the rest of what this call logged is left out",
-                }),
-                Spent::Over => {}
-            }
+            let (level, message) = match budget.spend(watch.calls(), line.len()) {
+                Spent::Fits => (level, line.as_str()),
+                Spent::First => (Level::Warn, "the rest of what this call logged is left out"),
+                Spent::Over => return Ok(()),
+            };
+            let Program { id, plugin, .. } = &*redactor;
+            host.log(LogLine { program: *id, plugin, level, message });
             Ok(())
         };
         console.set(name, Function::new(ctx.clone(), method)?.with_name(name)?)?;

@@ -1,0 +1,100 @@
+-- What the operator looks at. Secrets are masked here, so the views can be granted.
+-- API: public.
+
+CREATE VIEW posthog_plugins.plugins AS
+SELECT p.name,
+       p.title,
+       p.description,
+       v.version,
+       (SELECT pg_catalog.count(*)
+          FROM posthog_plugins.plugin_version AS every_version
+         WHERE every_version.plugin = p.name) AS versions,
+       v.sha256,
+       v.installed_at,
+       v.installed_by
+  FROM posthog_plugins.plugin AS p
+  JOIN posthog_plugins.plugin_version AS v ON v.plugin = p.name AND v.is_current
+ ORDER BY p.name;
+COMMENT ON VIEW posthog_plugins.plugins IS 'Installed plugins and their current version';
+
+CREATE VIEW posthog_plugins.configs AS
+SELECT c.id,
+       c.plugin,
+       c.team_id,
+       c.label,
+       c.enabled,
+       c.position,
+       c.on_error,
+       c.config || COALESCE(
+           (SELECT pg_catalog.jsonb_object_agg(s.key, '********'::text)
+              FROM posthog_plugins.plugin_secret AS s
+             WHERE s.config_id = c.id),
+           '{}') AS config,
+       ARRAY(SELECT a.key
+               FROM posthog_plugins.plugin_attachment AS a
+              WHERE a.config_id = c.id
+              ORDER BY a.key) AS attachments,
+       c.updated_at
+  FROM posthog_plugins.plugin_config AS c
+ ORDER BY c.position, c.plugin, c.team_id, c.label;
+COMMENT ON VIEW posthog_plugins.configs IS 'Every use of a plugin, enabled or not';
+
+CREATE VIEW posthog_plugins.failures AS
+SELECT e.failed_at,
+       c.plugin,
+       c.team_id,
+       c.label,
+       e.kind,
+       e.message,
+       e.stack,
+       e.event,
+       e.failures,
+       e.config_id
+  FROM posthog_plugins.plugin_error AS e
+  JOIN posthog_plugins.plugin_config AS c ON c.id = e.config_id
+ ORDER BY e.id DESC;
+COMMENT ON VIEW posthog_plugins.failures IS 'Where plugins failed, the newest first';
+
+CREATE VIEW posthog_plugins.chain AS
+SELECT c.position,
+       c.plugin,
+       c.team_id,
+       c.label,
+       v.version,
+       c.on_error,
+       c.config,
+       c.attachments,
+       failure.message AS last_error,
+       failure.failed_at AS last_error_at,
+       c.id AS config_id
+  FROM posthog_plugins.configs AS c
+  JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
+  LEFT JOIN LATERAL (
+       SELECT e.message, e.failed_at
+         FROM posthog_plugins.plugin_error AS e
+        WHERE e.config_id = c.id
+        ORDER BY e.failed_at DESC, e.id DESC
+        LIMIT 1) AS failure ON true
+ WHERE c.enabled
+ ORDER BY c.position;
+COMMENT ON VIEW posthog_plugins.chain IS 'The enabled configs in the order in which an event meets them';
+
+CREATE VIEW posthog_plugins.logs AS
+SELECT l.logged_at,
+       c.plugin,
+       c.team_id,
+       c.label,
+       l.source,
+       l.level,
+       l.message,
+       l.config_id
+  FROM posthog_plugins.plugin_log AS l
+  JOIN posthog_plugins.plugin_config AS c ON c.id = l.config_id
+ ORDER BY l.id;
+COMMENT ON VIEW posthog_plugins.logs IS 'What plugins wrote to their console, the oldest first';
+
+CREATE VIEW posthog_plugins.library AS
+SELECT bundled.name, bundled.title, bundled.description, bundled.settings
+  FROM posthog_plugins._library() AS bundled
+ ORDER BY bundled.name;
+COMMENT ON VIEW posthog_plugins.library IS 'Plugins that come with the extension; install_bundled installs one';

@@ -1,0 +1,232 @@
+//! What SQL calls.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::chain::{self, Processed};
+use crate::event::{EventDatum, to_datum};
+use crate::{backend, journal, settings};
+
+type Answer<T> = Result<T, ErrorReport>;
+
+extension_sql!(
+    r#"
+CREATE FUNCTION process_event(event jsonb) RETURNS jsonb
+    AS 'MODULE_PATHNAME', 'process_event'
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION process_event(jsonb) IS 'Runs the enabled plugins on an event; NULL when one of them discards it';
+"#,
+    name = "process_event"
+);
+
+/// What PostgreSQL looks up before it calls `process_event`.
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_process_event() -> &'static pg_sys::Pg_finfo_record {
+    const V1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &V1
+}
+
+/// Written against the call convention itself: through pgrx's `JsonB` an event would become text
+/// and a tree on its way in and out.
+///
+/// # Safety
+/// Called by PostgreSQL as a strict function of one jsonb.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: by contract there is one argument, and it is not null.
+    let (argument, first_call) = unsafe {
+        let function = (*fcinfo).flinfo;
+        let first_call = (*function).fn_extra.is_null();
+        // Any value but null: it marks the statement's first event.
+        (*function).fn_extra = function.cast();
+        ((*(*fcinfo).args.as_ptr()).value, first_call)
+    };
+    if !settings::enabled() {
+        return argument;
+    }
+    if first_call {
+        backend::accept_messages();
+    }
+    // SAFETY: the argument is a jsonb.
+    let event = unsafe { EventDatum::detoast(argument) };
+    let processed = backend::with(|backend| chain::process(backend, event.payload()));
+    journal::relieve();
+    match processed {
+        Ok(Processed::Unchanged) => argument,
+        Ok(Processed::Changed(event)) => to_datum(&event),
+        Ok(Processed::Discarded) => {
+            // SAFETY: the call is ours to answer.
+            unsafe { (*fcinfo).isnull = true };
+            pg_sys::Datum::null()
+        }
+        Err(error) => {
+            ErrorReport::from(error).report(PgLogLevel::ERROR);
+            unreachable!("an ERROR does not return")
+        }
+    }
+}
+
+#[pg_schema]
+pub mod posthog_plugins {
+    use pgrx::JsonB;
+    use pgrx::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::Answer;
+    use crate::catalog::configs::{self, Target};
+    use crate::catalog::links::OnError;
+    use crate::catalog::plugins;
+    use crate::error::Error;
+    use crate::install::{self, Given};
+    use crate::{backend, library};
+
+    /// Installs a plugin from its source, or a new version of it, and returns its name.
+    #[pg_extern]
+    fn install(
+        source: &str,
+        manifest: default!(JsonB, "'{}'"),
+        name: default!(Option<&str>, "NULL"),
+    ) -> Answer<String> {
+        let given = Given { source, file_name: None, manifest: manifest.0, name };
+        Ok(install::install(given)?)
+    }
+
+    /// Installs a plugin from a .zip or .tar.gz.
+    #[pg_extern]
+    fn install_archive(archive: &[u8]) -> Answer<String> {
+        Ok(install::install_archive(archive)?)
+    }
+
+    /// Installs a plugin from a folder of the server.
+    #[pg_extern]
+    fn install_directory(path: &str) -> Answer<String> {
+        Ok(install::install_directory(path)?)
+    }
+
+    /// Installs a plugin that comes with the extension.
+    #[pg_extern]
+    fn install_bundled(name: &str) -> Answer<String> {
+        Ok(install::install_bundled(name)?)
+    }
+
+    /// Makes an earlier version current: the given one, or the one before. Returns its number.
+    #[pg_extern]
+    fn rollback(plugin: &str, version: default!(Option<i32>, "NULL")) -> Answer<i32> {
+        let version = plugins::rollback(plugin, version)?;
+        backend::retire_changed()?;
+        Ok(version)
+    }
+
+    /// Removes a plugin with its configs, attachments, secrets and logs.
+    #[pg_extern]
+    fn uninstall(plugin: &str) -> Answer<()> {
+        plugins::remove(plugin)?;
+        Ok(backend::retire_changed()?)
+    }
+
+    /// Stores the settings of a plugin and returns the config's id. Secrets that are not given stay.
+    #[pg_extern]
+    fn configure(
+        plugin: &str,
+        config: JsonB,
+        team_id: default!(Option<i32>, "NULL"),
+        label: default!(&str, "''"),
+        on_error: default!(Option<&str>, "NULL"),
+    ) -> Answer<i32> {
+        let on_error = on_error
+            .map(|name| OnError::parse(name).ok_or_else(|| Error::BadErrorPolicy(name.to_owned())))
+            .transpose()?;
+        let Value::Object(config) = config.0 else {
+            return Err(Error::ConfigIsNotAnObject(plugin.to_owned()).into());
+        };
+        let target = Target { plugin, team_id, label };
+        let (id, unknown) = configs::configure(target, config, on_error)?;
+        for key in unknown {
+            notice!("the manifest of plugin \"{plugin}\" has no field \"{key}\"");
+        }
+        backend::retire_changed()?;
+        Ok(id)
+    }
+
+    /// Stores a file for `meta.attachments`.
+    #[pg_extern]
+    fn set_attachment(
+        plugin: &str,
+        key: &str,
+        file_name: &str,
+        content_type: &str,
+        contents: &[u8],
+        team_id: default!(Option<i32>, "NULL"),
+        label: default!(&str, "''"),
+    ) -> Answer<()> {
+        let target = Target { plugin, team_id, label };
+        configs::set_attachment(target, key, file_name, content_type, contents)?;
+        Ok(backend::retire_changed()?)
+    }
+
+    /// Appends a config to the chain and returns its position.
+    #[pg_extern]
+    fn enable(
+        plugin: &str,
+        team_id: default!(Option<i32>, "NULL"),
+        label: default!(&str, "''"),
+    ) -> Answer<i32> {
+        Ok(configs::enable(Target { plugin, team_id, label })?)
+    }
+
+    /// Takes a config out of the chain; its settings stay.
+    #[pg_extern]
+    fn disable(
+        plugin: &str,
+        team_id: default!(Option<i32>, "NULL"),
+        label: default!(&str, "''"),
+    ) -> Answer<()> {
+        configs::disable(Target { plugin, team_id, label })?;
+        Ok(backend::retire_changed()?)
+    }
+
+    /// Moves a config to a position of the chain and returns where it is now.
+    #[pg_extern(name = "move")]
+    fn move_to(
+        plugin: &str,
+        position: i32,
+        team_id: default!(Option<i32>, "NULL"),
+        label: default!(&str, "''"),
+    ) -> Answer<i32> {
+        Ok(configs::move_to(Target { plugin, team_id, label }, position)?)
+    }
+
+    /// Behind the view `library`.
+    #[pg_extern]
+    fn _library() -> TableIterator<
+        'static,
+        (
+            name!(name, String),
+            name!(title, String),
+            name!(description, String),
+            name!(settings, JsonB),
+        ),
+    > {
+        let text = |manifest: &Map<String, Value>, key: &str| {
+            manifest.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        TableIterator::new(library::LIBRARY.iter().map(move |bundled| {
+            let manifest: Map<String, Value> =
+                serde_json::from_str(bundled.manifest).unwrap_or_default();
+            let settings = manifest.get("config").cloned().unwrap_or_default();
+            let title = text(&manifest, "name");
+            (bundled.name.to_owned(), title, text(&manifest, "description"), JsonB(settings))
+        }))
+    }
+
+    /// Behind the triggers on the chain's tables.
+    #[pg_trigger]
+    fn _chain_changed<'a>(
+        trigger: &'a pgrx::PgTrigger<'a>,
+    ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, pgrx::PgTriggerError> {
+        backend::announce_change(trigger.relid()?);
+        Ok(None::<PgHeapTuple<'a, pgrx::AllocatedByPostgres>>)
+    }
+}

@@ -1,0 +1,249 @@
+//! What a backend keeps between events: the engine, and the chain as it was last read. Other
+//! sessions' changes arrive as PostgreSQL's own invalidation messages.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use engine::{Engine, Program};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::catalog::links::{self, OnError, StoredLink};
+use crate::error::{Error, Result};
+use crate::host::PgHost;
+use crate::journal;
+use crate::settings;
+
+/// One enabled config.
+pub struct Link {
+    pub program: Rc<Program>,
+    /// How PostHog names it in `$plugins_succeeded`.
+    pub title: String,
+    pub team_id: Option<i32>,
+    pub on_error: OnError,
+    pub version: i32,
+    /// Of all that the realm is made from.
+    fingerprint: u64,
+}
+
+pub struct Backend {
+    pub host: Rc<PgHost>,
+    pub engine: Engine,
+    pub links: Vec<Rc<Link>>,
+}
+
+/// Whether the chain has to be read again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Stale,
+    /// Read under a snapshot that may be older than the newest commit: good for this transaction.
+    UntilTransactionEnd,
+    Fresh,
+}
+
+thread_local! {
+    static FRESHNESS: Cell<Freshness> = const { Cell::new(Freshness::Stale) };
+
+    /// The relation whose invalidation stands for any change to the chain.
+    static WATCHED: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+
+    /// Leaked: the end of a thread would drop the runtime while a FATAL error that came up inside
+    /// JavaScript is still on its stack.
+    static BACKEND: &'static RefCell<Backend> = Box::leak(Box::new(RefCell::new(Backend::new())));
+}
+
+/// Runs `work` on the backend's engine, with the chain as the newest commits left it.
+pub fn with<R>(work: impl FnOnce(&mut Backend) -> Result<R>) -> Result<R> {
+    BACKEND.with(|backend| {
+        let mut backend = backend.try_borrow_mut().map_err(|_| Error::Reentered)?;
+        backend.engine.set_limits(settings::limits());
+        if FRESHNESS.get() == Freshness::Stale {
+            backend.refresh()?;
+        }
+        work(&mut backend)
+    })
+}
+
+/// Ends the realms of configs that are not what they were. For the session that changed them; in
+/// others that happens before their next event.
+pub fn retire_changed() -> Result<()> {
+    let runs_plugins = BACKEND.with(|backend| {
+        backend.try_borrow().is_ok_and(|backend| {
+            backend.links.iter().any(|link| backend.engine.has_realm(link.program.id))
+        })
+    });
+    if runs_plugins {
+        FRESHNESS.set(Freshness::Stale);
+        with(|_| Ok(()))?;
+    }
+    Ok(())
+}
+
+impl Backend {
+    fn new() -> Self {
+        let host = Rc::new(PgHost::default());
+        Backend { engine: Engine::new(host.clone()), host, links: Vec::new() }
+    }
+
+    fn refresh(&mut self) -> Result<()> {
+        let links: Vec<Rc<Link>> = read()?.into_iter().map(|link| Rc::new(Link::new(link))).collect();
+        let unchanged = |old: &Link| {
+            links.iter().any(|new| {
+                new.program.id == old.program.id && new.fingerprint == old.fingerprint
+            })
+        };
+        for old in std::mem::take(&mut self.links) {
+            if !unchanged(&old) {
+                self.retire(&old);
+            }
+        }
+        self.links = links;
+        Ok(())
+    }
+
+    fn retire(&mut self, link: &Link) {
+        let id = link.program.id;
+        journal::forget(id);
+        let failure = self.engine.tear_down(id);
+        self.host.rethrow();
+        if let Some(failure) = failure {
+            journal::failure(id, &link.program.plugin, failure, None);
+        }
+    }
+}
+
+/// Reads the enabled configs. Becomes fresh only when that has worked; a message that arrives on
+/// the way makes it stale again.
+fn read() -> Result<Vec<StoredLink>> {
+    // SAFETY: a transaction is running; the snapshot is popped again unless an error ends it.
+    unsafe {
+        if WATCHED.get() == pg_sys::InvalidOid {
+            let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+            WATCHED.set(pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema));
+        }
+        let one_snapshot = pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32;
+        FRESHNESS.set(Freshness::Fresh);
+        let forget = OnUnwind;
+        let links = if one_snapshot {
+            links::enabled()
+        } else {
+            // The statement's own snapshot can be older than the message that brought us here.
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+            let links = links::enabled();
+            pg_sys::PopActiveSnapshot();
+            links
+        };
+        if links.is_ok() {
+            std::mem::forget(forget);
+        }
+        if one_snapshot && FRESHNESS.get() == Freshness::Fresh {
+            FRESHNESS.set(Freshness::UntilTransactionEnd);
+        }
+        Ok(links?)
+    }
+}
+
+/// What was half read is not fresh.
+struct OnUnwind;
+
+impl Drop for OnUnwind {
+    fn drop(&mut self) {
+        FRESHNESS.set(Freshness::Stale);
+    }
+}
+
+impl Link {
+    fn new(stored: StoredLink) -> Self {
+        let mut secrets = Vec::new();
+        stored.secrets.values().for_each(|secret| collect_texts(secret, &mut secrets));
+        // A longer secret may contain a shorter one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let program = Program {
+            id: stored.id,
+            script_name: format!("{}/{}", stored.plugin, stored.file_name),
+            plugin: stored.plugin,
+            script: stored.script,
+            config: json_text(stored.config),
+            secrets,
+            attachments: stored.attachments,
+        };
+        let mut hasher = DefaultHasher::new();
+        (stored.version, &program.script, &program.config, &program.secrets).hash(&mut hasher);
+        for file in &program.attachments {
+            (&file.key, &file.file_name, &file.content_type, &file.contents).hash(&mut hasher);
+        }
+        Link {
+            title: format!("{} ({})", stored.title, stored.id),
+            team_id: stored.team_id,
+            on_error: stored.on_error,
+            version: stored.version,
+            fingerprint: hasher.finish(),
+            program: Rc::new(program),
+        }
+    }
+}
+
+fn json_text(object: Map<String, Value>) -> String {
+    Value::Object(object).to_string()
+}
+
+/// The texts in a secret, which can be a dictionary.
+fn collect_texts(secret: &Value, texts: &mut Vec<String>) {
+    match secret {
+        Value::String(text) if !text.is_empty() => texts.push(text.clone()),
+        Value::Array(elements) => elements.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(members) => members.values().for_each(|value| collect_texts(value, texts)),
+        _ => {}
+    }
+}
+
+/// Tells every session at commit that the chain has changed; called by the triggers of its tables.
+pub fn announce_change(relation: pg_sys::Oid) {
+    // SAFETY: the relation exists, as its trigger is running.
+    unsafe {
+        let schema = pg_sys::get_rel_namespace(relation);
+        let watched = pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema);
+        pg_sys::CacheInvalidateRelcacheByRelid(watched);
+    }
+}
+
+/// Takes in what other sessions have committed. A statement that locks no table does not do that by
+/// itself.
+pub fn accept_messages() {
+    // SAFETY: allowed anywhere in a transaction.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
+/// Listens for changes to the chain's tables, and for the ends of transactions.
+pub fn register() {
+    // SAFETY: callbacks for the life of the process, without arguments.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0));
+        pg_sys::RegisterXactCallback(Some(at_transaction_end), std::ptr::null_mut());
+    }
+}
+
+/// `relation` is invalid when PostgreSQL lost track and everything may have changed.
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || relation == WATCHED.get() {
+        FRESHNESS.set(Freshness::Stale);
+        if relation == pg_sys::InvalidOid {
+            WATCHED.set(pg_sys::InvalidOid);
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_transaction_end(
+    event: pg_sys::XactEvent::Type,
+    _arg: *mut core::ffi::c_void,
+) {
+    use pg_sys::XactEvent::*;
+    let ends = matches!(event, XACT_EVENT_COMMIT | XACT_EVENT_ABORT | XACT_EVENT_PREPARE);
+    if ends && FRESHNESS.get() == Freshness::UntilTransactionEnd {
+        FRESHNESS.set(Freshness::Stale);
+    }
+}

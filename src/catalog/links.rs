@@ -1,0 +1,136 @@
+//! The enabled configs as the backend runs them.
+
+use pgrx::JsonB;
+use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
+use serde_json::{Map, Value};
+use source::manifest::Manifest;
+
+use super::as_owner;
+use engine::Attachment;
+
+/// What becomes of an event on which a plugin fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnError {
+    Pass,
+    Drop,
+    Raise,
+}
+
+impl OnError {
+    pub fn name(self) -> &'static str {
+        match self {
+            OnError::Pass => "pass",
+            OnError::Drop => "drop",
+            OnError::Raise => "raise",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "pass" => Some(OnError::Pass),
+            "drop" => Some(OnError::Drop),
+            "raise" => Some(OnError::Raise),
+            _ => None,
+        }
+    }
+}
+
+/// An enabled config with the current version of its plugin.
+pub struct StoredLink {
+    pub id: i32,
+    pub plugin: String,
+    pub title: String,
+    pub team_id: Option<i32>,
+    pub on_error: OnError,
+    pub version: i32,
+    pub file_name: String,
+    pub script: String,
+    /// Defaults under settings under secrets.
+    pub config: Map<String, Value>,
+    pub secrets: Map<String, Value>,
+    pub attachments: Vec<Attachment>,
+}
+
+/// The enabled configs in order.
+pub fn enabled() -> SpiResult<Vec<StoredLink>> {
+    as_owner(|client| {
+        let rows = client.select(
+            "SELECT c.id, c.plugin, p.title, c.team_id, c.on_error, v.version, v.file_name,
+                    v.script, v.manifest, c.config,
+                    (SELECT pg_catalog.jsonb_object_agg(s.key, s.value)
+                       FROM posthog_plugins.plugin_secret AS s
+                      WHERE s.config_id = c.id)
+               FROM posthog_plugins.plugin_config AS c
+               JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
+               JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
+              WHERE c.enabled
+              ORDER BY c.position",
+            None,
+            &[],
+        )?;
+        let mut links = rows.map(link).collect::<SpiResult<Vec<_>>>()?;
+        for (config_id, attachment) in attachments(client)? {
+            if let Some(link) = links.iter_mut().find(|link| link.id == config_id) {
+                link.attachments.push(attachment);
+            }
+        }
+        Ok(links)
+    })
+}
+
+fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
+    let manifest = object(row.get::<JsonB>(9)?);
+    let stored = object(row.get::<JsonB>(10)?);
+    let secrets = object(row.get::<JsonB>(11)?);
+    // It was parsed when it was installed. Should somebody have broken it since, the plugin gets
+    // its settings without defaults.
+    let config = match Manifest::parse(&Value::Object(manifest)) {
+        Ok(manifest) => manifest.effective(&stored, &secrets),
+        Err(_) => stored.into_iter().chain(secrets.clone()).collect(),
+    };
+    let on_error = row.get::<String>(5)?.as_deref().and_then(OnError::parse);
+    Ok(StoredLink {
+        id: row.get(1)?.unwrap_or_default(),
+        plugin: row.get(2)?.unwrap_or_default(),
+        title: row.get(3)?.unwrap_or_default(),
+        team_id: row.get(4)?,
+        on_error: on_error.unwrap_or(OnError::Pass),
+        version: row.get(6)?.unwrap_or_default(),
+        file_name: row.get(7)?.unwrap_or_default(),
+        script: row.get(8)?.unwrap_or_default(),
+        config,
+        secrets,
+        attachments: Vec::new(),
+    })
+}
+
+fn attachments(client: &SpiClient<'_>) -> SpiResult<Vec<(i32, Attachment)>> {
+    client
+        .select(
+            "SELECT a.config_id, a.key, a.file_name, a.content_type, a.contents
+               FROM posthog_plugins.plugin_attachment AS a
+               JOIN posthog_plugins.plugin_config AS c ON c.id = a.config_id
+              WHERE c.enabled
+              ORDER BY a.config_id, a.key",
+            None,
+            &[],
+        )?
+        .map(|row| {
+            let attachment = Attachment {
+                key: row.get(2)?.unwrap_or_default(),
+                file_name: row.get(3)?.unwrap_or_default(),
+                content_type: row.get(4)?.unwrap_or_default(),
+                contents: row.get(5)?.unwrap_or_default(),
+            };
+            Ok((row.get(1)?.unwrap_or_default(), attachment))
+        })
+        .collect()
+}
+
+/// The object in a jsonb that the tables declare to be one.
+pub(super) fn object(value: Option<JsonB>) -> Map<String, Value> {
+    match value {
+        Some(JsonB(Value::Object(object))) => object,
+        _ => Map::new(),
+    }
+}

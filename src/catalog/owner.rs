@@ -1,0 +1,82 @@
+//! Access to the tables: as their owner, with a search_path that nobody else can put objects into,
+//! whoever called.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+/// Runs `work` with SPI as the owner of the extension's tables.
+///
+/// Errors of PostgreSQL pass through as they are; the transaction's abort restores what was changed
+/// here.
+pub fn as_owner<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
+    let scope = Scope::enter();
+    let result = Spi::connect_mut(|client| {
+        scope.become_owner(client);
+        work(client)
+    });
+    scope.leave();
+    result
+}
+
+/// The name of the role that called, as it is recorded for later readers.
+pub fn caller_name() -> String {
+    // SAFETY: the current role exists; the name is a NUL-terminated copy.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false);
+        std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
+}
+
+struct Scope {
+    user: pg_sys::Oid,
+    security: i32,
+    settings: i32,
+}
+
+impl Scope {
+    fn enter() -> Self {
+        let mut user = pg_sys::InvalidOid;
+        let mut security = 0;
+        // SAFETY: plain calls; the search_path is a constant that is valid in every database.
+        let settings = unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut security);
+            let settings = pg_sys::NewGUCNestLevel();
+            pg_sys::set_config_option(
+                c"search_path".as_ptr(),
+                c"pg_catalog, pg_temp".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+            settings
+        };
+        Scope { user, security, settings }
+    }
+
+    fn become_owner(&self, client: &SpiClient<'_>) {
+        let owner = client
+            .select(
+                "SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'posthog_plugins'",
+                Some(1),
+                &[],
+            )
+            .and_then(|rows| rows.first().get_one::<pg_sys::Oid>());
+        if let Ok(Some(owner)) = owner {
+            let local = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+            // SAFETY: the role owns an object, so it exists; `leave` or an abort restores it.
+            unsafe { pg_sys::SetUserIdAndSecContext(owner, self.security | local) };
+        }
+    }
+
+    fn leave(self) {
+        // SAFETY: what `enter` found and opened.
+        unsafe {
+            pg_sys::SetUserIdAndSecContext(self.user, self.security);
+            pg_sys::AtEOXact_GUC(false, self.settings);
+        }
+    }
+}

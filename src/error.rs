@@ -1,0 +1,172 @@
+//! Everything that can be wrong with a call, each with its SQLSTATE, detail and hint.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgSqlErrorCode, function_name};
+use source::archive::ArchiveError;
+use source::manifest::{ConfigError, ManifestError};
+use source::transpile::SourceError;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the database's encoding must be UTF8")]
+    NotUtf8,
+
+    #[error("an event must be a JSON object")]
+    EventIsNotAnObject,
+
+    #[error("plugin \"{plugin}\" failed: {message}")]
+    PluginFailed { plugin: String, message: String, stack: Option<String> },
+
+    #[error("the plugin has no name")]
+    NoName,
+
+    #[error("plugin name \"{0}\" is not valid")]
+    BadName(String),
+
+    #[error("{}", .0.message())]
+    Source(SourceError),
+
+    #[error("{}", .0.message())]
+    Manifest(ManifestError),
+
+    #[error("{}", .0.message())]
+    Archive(ArchiveError),
+
+    #[error("{} of plugin \"{plugin}\"", .error.message())]
+    Config { plugin: String, error: ConfigError },
+
+    #[error("the configuration of plugin \"{0}\" must be a JSON object")]
+    ConfigIsNotAnObject(String),
+
+    #[error("plugin \"{0}\" is not installed")]
+    NoSuchPlugin(String),
+
+    #[error("there is no bundled plugin \"{0}\"")]
+    NotBundled(String),
+
+    #[error("plugin \"{plugin}\" has no version {version}")]
+    NoSuchVersion { plugin: String, version: i32 },
+
+    #[error("plugin \"{0}\" has no earlier version")]
+    NoEarlierVersion(String),
+
+    #[error("plugin \"{0}\" is not configured")]
+    NoSuchConfig(String),
+
+    #[error("plugin \"{0}\" is not enabled")]
+    NotEnabled(String),
+
+    #[error("position must be at least 1")]
+    BadPosition,
+
+    #[error("on_error must be pass, drop or raise, not \"{0}\"")]
+    BadErrorPolicy(String),
+
+    #[error("plugin \"{plugin}\" has no attachment \"{key}\"")]
+    NoSuchAttachment { plugin: String, key: String },
+
+    #[error("permission denied to read files of the server")]
+    MayNotReadFiles,
+
+    #[error("a plugin is running")]
+    Reentered,
+
+    #[error("{0}")]
+    Spi(#[from] pgrx::spi::Error),
+
+    #[error("could not read \"{path}\": {error}")]
+    File { path: String, error: String },
+}
+
+impl Error {
+    fn code(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as Code;
+        match self {
+            Error::NotUtf8 => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::PluginFailed { .. } => Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+            Error::Source(SourceError::TooLong { .. }) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::Source(_) => Code::ERRCODE_SYNTAX_ERROR,
+            Error::Archive(_) => Code::ERRCODE_DATA_EXCEPTION,
+            Error::NoName | Error::BadName(_) => Code::ERRCODE_INVALID_NAME,
+            Error::NoSuchPlugin(_)
+            | Error::NotBundled(_)
+            | Error::NoSuchVersion { .. }
+            | Error::NoEarlierVersion(_)
+            | Error::NoSuchConfig(_)
+            | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
+            Error::NotEnabled(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::EventIsNotAnObject
+            | Error::Manifest(_)
+            | Error::Config { .. }
+            | Error::ConfigIsNotAnObject(_)
+            | Error::BadPosition
+            | Error::BadErrorPolicy(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::MayNotReadFiles => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Error::File { .. } => Code::ERRCODE_IO_ERROR,
+            Error::Reentered => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Error::PluginFailed { stack, .. } => stack.clone(),
+            Error::Source(error) => error.detail(),
+            Error::Manifest(error) => error.detail(),
+            Error::Archive(error) => error.detail(),
+            Error::Config { error, .. } => error.detail(),
+            Error::MayNotReadFiles => {
+                Some("Only roles with privileges of pg_read_server_files may.".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::Source(error) => return error.hint(),
+            Error::Manifest(error) => return error.hint(),
+            Error::Archive(error) => return error.hint(),
+            Error::Config { error, .. } => return error.hint(),
+            Error::EventIsNotAnObject => {
+                "For example: process_event('{\"event\": \"$pageview\", \"properties\": {}}')."
+            }
+            Error::PluginFailed { .. } => {
+                "The plugin is configured with on_error => 'raise'; with 'pass' the event goes on \
+                 without it."
+            }
+            Error::NoName => "Give \"name\" in the manifest, or name => '...' in the call.",
+            Error::BadName(_) => {
+                "A name has up to 63 lower-case letters, digits and hyphens, and does not begin or \
+                 end with a hyphen."
+            }
+            Error::NoSuchPlugin(_) => "SELECT name FROM posthog_plugins.plugins shows what is.",
+            Error::NotBundled(_) => "SELECT name FROM posthog_plugins.library shows which are.",
+            Error::NoSuchConfig(_) => {
+                "Call posthog_plugins.configure or posthog_plugins.enable first, with the same \
+                 team_id and label."
+            }
+            Error::NotEnabled(_) => "Call posthog_plugins.enable first.",
+            Error::NoSuchAttachment { .. } => {
+                "The manifest has no field of type attachment with this key."
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<Error> for ErrorReport {
+    fn from(error: Error) -> Self {
+        let mut report = ErrorReport::new(error.code(), error.to_string(), function_name!());
+        if let Some(detail) = error.detail() {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = error.hint() {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+}

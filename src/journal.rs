@@ -1,0 +1,171 @@
+//! What plugins say and how they fail, on its way into the tables: kept in memory, written in bulk
+//! before the transaction commits. What cannot be written, because the transaction aborts or is
+//! read-only, goes to the server's log instead.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Instant;
+
+use engine::{Failure, FailureKind, LogLine};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::catalog::log::{self, ErrorRow, LogRow};
+use crate::settings;
+
+/// Lines that are held before they are written ahead of the commit: a load of a million rows, each
+/// of which logs, must not keep them all in memory.
+const MOST_LINES: usize = 1000;
+
+#[derive(Default)]
+struct Journal {
+    lines: Vec<LogRow>,
+    errors: Vec<ErrorRow>,
+    failing: HashMap<i32, Failing>,
+}
+
+/// A config that has failed.
+#[derive(Default)]
+struct Failing {
+    /// When a failure was last stored.
+    stored: Option<Instant>,
+    /// How many came since.
+    uncounted: i64,
+}
+
+thread_local! {
+    static JOURNAL: RefCell<Journal> = RefCell::default();
+}
+
+/// A line of a plugin's console. Called while JavaScript is on the stack, so it only remembers.
+pub fn console(line: LogLine<'_>) {
+    JOURNAL.with_borrow_mut(|journal| {
+        journal.lines.push(LogRow {
+            at: now(),
+            config_id: line.program,
+            plugin: line.plugin.to_owned(),
+            source: "CONSOLE",
+            level: line.level.to_string(),
+            message: line.message.to_owned(),
+        });
+    });
+}
+
+/// Whether a failure of the config is to be stored, and counts it. The first one is; while the
+/// config goes on failing, one in each `error_interval`.
+pub fn is_due(config_id: i32) -> bool {
+    JOURNAL.with_borrow_mut(|journal| {
+        let failing = journal.failing.entry(config_id).or_default();
+        failing.uncounted += 1;
+        failing.stored.is_none_or(|stored| stored.elapsed() >= settings::error_interval())
+    })
+}
+
+/// A failure that is to be stored.
+pub fn failure(config_id: i32, plugin: &str, failure: Failure, event: Option<&[u8]>) {
+    JOURNAL.with_borrow_mut(|journal| {
+        let failing = journal.failing.entry(config_id).or_default();
+        failing.stored = Some(Instant::now());
+        let failures = std::mem::take(&mut failing.uncounted).max(1);
+        let at = now();
+        journal.lines.push(LogRow {
+            at,
+            config_id,
+            plugin: plugin.to_owned(),
+            source: "PLUGIN",
+            level: "ERROR".to_owned(),
+            message: failure.message.clone(),
+        });
+        journal.errors.push(ErrorRow {
+            at,
+            config_id,
+            kind: kind_name(failure.kind),
+            message: failure.message,
+            stack: failure.stack,
+            event: event.map(<[u8]>::to_vec),
+            failures,
+        });
+    });
+}
+
+/// The config is not what it was: its next failure is news.
+pub fn forget(config_id: i32) {
+    JOURNAL.with_borrow_mut(|journal| journal.failing.remove(&config_id));
+}
+
+/// Writes what is waiting if it has become much. Not to be called while JavaScript is on the stack.
+pub fn relieve() {
+    if JOURNAL.with_borrow(|journal| journal.lines.len() >= MOST_LINES) {
+        flush();
+    }
+}
+
+fn kind_name(kind: FailureKind) -> &'static str {
+    use FailureKind as Kind;
+    match kind {
+        Kind::Threw => "threw",
+        Kind::UnhandledRejection => "unhandled rejection",
+        Kind::NotLoaded => "not loaded",
+        Kind::TimedOut => "timed out",
+        Kind::NeverSettles => "never settles",
+        Kind::OutOfMemory => "out of memory",
+        Kind::StackOverflow => "stack overflow",
+        Kind::Interrupted => "interrupted",
+        Kind::BadResult => "bad result",
+        Kind::TeamChanged => "team changed",
+        Kind::Suspended => "suspended",
+    }
+}
+
+fn now() -> TimestampWithTimeZone {
+    pgrx::datum::clock_timestamp()
+}
+
+fn take() -> (Vec<LogRow>, Vec<ErrorRow>) {
+    JOURNAL.with_borrow_mut(|journal| {
+        (std::mem::take(&mut journal.lines), std::mem::take(&mut journal.errors))
+    })
+}
+
+fn flush() {
+    let (lines, errors) = take();
+    if lines.is_empty() && errors.is_empty() {
+        return;
+    }
+    // SAFETY: flags and functions of the running transaction.
+    let read_only = unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() };
+    if read_only || !log::write(&lines, &errors) {
+        tell_the_server(&lines);
+    }
+}
+
+/// The errors are among the lines.
+fn tell_the_server(lines: &[LogRow]) {
+    for line in lines {
+        ereport!(
+            PgLogLevel::LOG,
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("plugin \"{}\" {}: {}", line.plugin, line.level, line.message)
+        );
+    }
+}
+
+/// Listens to the ends of transactions.
+pub fn register() {
+    // SAFETY: a callback for the life of the process, without an argument.
+    unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), std::ptr::null_mut()) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_transaction_end(
+    event: pg_sys::XactEvent::Type,
+    _arg: *mut core::ffi::c_void,
+) {
+    use pg_sys::XactEvent::*;
+    match event {
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
+        XACT_EVENT_ABORT => tell_the_server(&take().0),
+        _ => {}
+    }
+}

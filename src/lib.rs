@@ -1,0 +1,53 @@
+//! PostHog plugins inside PostgreSQL.
+//!
+//! The way of an event: [`api`] takes it from SQL, [`chain`] passes it from plugin to plugin, the
+//! `engine` crate runs each plugin's JavaScript on it, [`journal`] keeps what they log. What the
+//! plugins are stands in tables, which [`catalog`] reads and writes; the `source` crate turns what
+//! an author wrote into what is stored there.
+
+mod api;
+mod backend;
+mod catalog;
+mod chain;
+mod error;
+mod event;
+mod host;
+mod install;
+mod journal;
+mod library;
+mod marks;
+mod settings;
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/schema.sql", name = "schema", requires = [api::posthog_plugins]);
+extension_sql_file!(
+    "../sql/invalidation.sql",
+    name = "invalidation",
+    requires = ["schema", api::posthog_plugins::_chain_changed]
+);
+extension_sql_file!(
+    "../sql/views.sql",
+    name = "views",
+    requires = ["schema", api::posthog_plugins::_library]
+);
+extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
+
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+    journal::register();
+    backend::register();
+}
+
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}

@@ -1,0 +1,28 @@
+//! The plugins that come with the extension, compiled in.
+
+/// A bundled plugin's files.
+pub struct Bundled {
+    pub name: &'static str,
+    pub source: &'static str,
+    pub manifest: &'static str,
+}
+
+macro_rules! bundled {
+    ($($name:literal),* $(,)?) => {
+        &[$(Bundled {
+            name: $name,
+            source: include_str!(concat!("../plugins/", $name, "/index.ts")),
+            manifest: include_str!(concat!("../plugins/", $name, "/plugin.json")),
+        }),*]
+    };
+}
+
+pub const LIBRARY: &[Bundled] =
+    bundled!["drop-events", "event-labeler", "hello-world", "property-filter", "schema-enforcer"];
+
+/// The file name of every bundled plugin's source.
+pub const FILE_NAME: &str = "index.ts";
+
+pub fn find(name: &str) -> Option<&'static Bundled> {
+    LIBRARY.iter().find(|bundled| bundled.name == name)
+}

@@ -1,0 +1,180 @@
+//! Every setting, each with the reason for its default. All are the superuser's: a plugin's caller
+//! must not be able to raise the limits of what runs in the server. All apply to live realms at once.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use engine::Limits;
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+/// Off: events are stored as the plugins made them, without marks of how.
+static MARK_EVENTS: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// A realm takes about 200 kB; what is left of 64 MB is for events and whatever plugins remember.
+/// Small enough that a hundred backends do not fill a server.
+static MEMORY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+
+/// Plugins in the chain take microseconds; one second only ends what has gone wrong. PostHog's 30
+/// seconds would hold an insert, its locks and its snapshot for as long.
+static EXECUTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(1000);
+
+/// Enough for some thousand JavaScript frames. Comes on top of what PostgreSQL's own
+/// max_stack_depth (2 MB) lets a query use, out of the usual 8 MB.
+static STACK_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(512);
+
+/// Bundled plugins with their dependencies reach some hundred kB.
+static SOURCE_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1024);
+
+/// A thousand times an ordinary event.
+static RESULT_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+
+/// Real events nest less than ten levels.
+static DEPTH_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(256);
+
+/// One row in ten seconds, for each failing config of a session, tells the operator everything;
+/// a row for every failure would make a broken plugin as costly as the events themselves.
+static ERROR_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
+
+/// The off switch: no plugin runs, every event stays as it is.
+pub fn enabled() -> bool {
+    ENABLED.get()
+}
+
+pub fn mark_events() -> bool {
+    MARK_EVENTS.get()
+}
+
+pub fn error_interval() -> Duration {
+    Duration::from_secs(ERROR_INTERVAL.get().unsigned_abs().into())
+}
+
+/// Longest source, in bytes.
+pub fn source_limit() -> usize {
+    kilobytes(&SOURCE_LIMIT)
+}
+
+pub fn limits() -> Limits {
+    Limits {
+        memory: kilobytes(&MEMORY_LIMIT),
+        stack: kilobytes(&STACK_LIMIT),
+        call: Duration::from_millis(EXECUTION_TIMEOUT.get().unsigned_abs().into()),
+        result_bytes: kilobytes(&RESULT_LIMIT),
+        depth: DEPTH_LIMIT.get().unsigned_abs() as usize,
+    }
+}
+
+fn kilobytes(setting: &GucSetting<i32>) -> usize {
+    setting.get().unsigned_abs() as usize * 1024
+}
+
+pub fn define() {
+    GucRegistry::define_bool_guc(
+        c"posthog_plugins.enabled",
+        c"Runs plugins on events.",
+        c"When off, every event passes unchanged and nothing is logged.",
+        &ENABLED,
+        GucContext::Suset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_bool_guc(
+        c"posthog_plugins.mark_events",
+        c"Adds the lists of plugins that succeeded, failed and were deferred to each event.",
+        c"Sets $plugins_succeeded, $plugins_failed and $plugins_deferred in the event's properties.",
+        &MARK_EVENTS,
+        GucContext::Suset,
+        GucFlags::empty(),
+    );
+    size(
+        c"posthog_plugins.memory_limit",
+        c"Memory that all plugins of a session may use together.",
+        &MEMORY_LIMIT,
+        // Below this not even an empty realm fits.
+        1024..=1024 * 1024,
+    );
+    integer(
+        c"posthog_plugins.execution_timeout",
+        c"Time that one call of a plugin may take.",
+        &EXECUTION_TIMEOUT,
+        1..=600_000,
+        GucFlags::UNIT_MS,
+    );
+    size(
+        c"posthog_plugins.stack_limit",
+        c"Stack that JavaScript may use.",
+        &STACK_LIMIT,
+        // More would not fit between max_stack_depth and the usual 8 MB of a process.
+        64..=4096,
+    );
+    size(
+        c"posthog_plugins.source_limit",
+        c"Size of the longest source that can be installed.",
+        &SOURCE_LIMIT,
+        1..=16 * 1024,
+    );
+    size(
+        c"posthog_plugins.result_limit",
+        c"Size of the largest event that a plugin may return.",
+        &RESULT_LIMIT,
+        1..=256 * 1024,
+    );
+    integer(
+        c"posthog_plugins.depth_limit",
+        c"How deeply an event may be nested.",
+        &DEPTH_LIMIT,
+        // Each level takes up to a kilobyte of the stack.
+        8..=1024,
+        GucFlags::empty(),
+    );
+    integer(
+        c"posthog_plugins.error_interval",
+        c"Time between two stored failures of one plugin in a session.",
+        &ERROR_INTERVAL,
+        0..=86_400,
+        GucFlags::UNIT_S,
+    );
+    reserve_prefix();
+}
+
+fn size(
+    name: &'static CStr,
+    description: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    range: std::ops::RangeInclusive<i32>,
+) {
+    integer(name, description, setting, range, GucFlags::UNIT_KB);
+}
+
+fn integer(
+    name: &'static CStr,
+    description: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    range: std::ops::RangeInclusive<i32>,
+    unit: GucFlags,
+) {
+    GucRegistry::define_int_guc(
+        name,
+        description,
+        c"",
+        setting,
+        *range.start(),
+        *range.end(),
+        GucContext::Suset,
+        unit,
+    );
+}
+
+/// A misspelt setting under our prefix is an error instead of a silent nothing.
+fn reserve_prefix() {
+    // SAFETY: called from _PG_init, where settings are defined, with a constant name.
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17", feature = "pg18"))]
+    unsafe {
+        pgrx::pg_sys::MarkGUCPrefixReserved(c"posthog_plugins".as_ptr());
+    }
+    // SAFETY: as above.
+    #[cfg(any(feature = "pg13", feature = "pg14"))]
+    unsafe {
+        pgrx::pg_sys::EmitWarningsOnPlaceholders(c"posthog_plugins".as_ptr());
+    }
+}
