@@ -6,8 +6,6 @@ use rquickjs::function::FuncArg;
 use rquickjs::object::Property;
 use rquickjs::{Ctx, Exception, Function, Object, Result, Value};
 
-use crate::globals;
-
 /// A module and what makes it when it is first required.
 struct Module {
     name: &'static str,

@@ -35,8 +35,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1 MiB: ten times the largest plugin bundle commonly published, and little enough that the
-    /// stack reserved for it (see `complexity`) fits a small machine's address space.
+    /// 1 MiB: room for a bundled client library, and the stack reserved for it (see `complexity`)
+    /// still fits a small machine's address space.
     fn default() -> Self {
         Self { source_bytes: 1 << 20 }
     }
@@ -74,12 +74,14 @@ pub fn transpile(
 /// refuses a few things in TypeScript that are fine in a sloppy script (`with`), hence JavaScript.
 fn run(origin: &Origin<'_>, known_modules: &[&str]) -> Result<Script, SourceError> {
     let typescript = SourceType::ts().with_unambiguous(true);
-    run_as(typescript, origin, known_modules).or_else(|error| match error {
-        SourceError::Syntax { .. } => {
-            run_as(SourceType::unambiguous(), origin, known_modules).map_err(|_| error)
-        }
-        _ => Err(error),
-    })
+    let as_typescript = run_as(typescript, origin, known_modules);
+    if !matches!(as_typescript, Err(SourceError::Syntax { .. })) {
+        return as_typescript;
+    }
+    match run_as(SourceType::unambiguous(), origin, known_modules) {
+        Err(SourceError::Syntax { .. }) => as_typescript,
+        as_javascript => as_javascript,
+    }
 }
 
 fn run_as(
@@ -147,5 +149,5 @@ fn print(program: &Program<'_>, scoping: Scoping, origin: &Origin<'_>) -> Script
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("it panicked without a message").to_owned()
+    text.and_then(|text| text.lines().next()).unwrap_or("a panic without a message").to_owned()
 }

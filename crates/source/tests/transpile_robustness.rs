@@ -10,7 +10,7 @@ fn attempt(source: &str) -> Result<Script, SourceError> {
 }
 
 /// What opens, what stands inside, what closes.
-const NESTINGS: [(&str, &str, &str); 37] = [
+const NESTINGS: [(&str, &str, &str); 39] = [
     ("(", "x", ")"),
     ("[", "", "]"),
     ("x={a:", "1", "}"),
@@ -48,6 +48,8 @@ const NESTINGS: [(&str, &str, &str); 37] = [
     ("type A=[", "B", "]"),
     ("type A=B<", "C", ">"),
     ("namespace N{", "let z", "}"),
+    ("a ? (b) : c => ", "x", ""),
+    ("{[x as (", "y", ")]}"),
 ];
 
 #[test]

@@ -147,6 +147,7 @@ fn what_a_plugin_cannot_mean_is_refused_with_its_place() {
         ("export { nope }", "export \"nope\" is not defined (index.ts:1:10)"),
         ("export const a = import.meta.url", "import.meta is not supported (index.ts:1:18)"),
         ("import 'url'\nawait f()", "top-level await is not supported (index.ts:2:1)"),
+        ("with (a) { b } { using c = d }", "using is not supported (index.ts:1:18)"),
         ("@d class A {}", "a decorator is not supported (index.ts:1:1)"),
         ("class A { accessor x = 1 }", "an accessor field is not supported (index.ts:1:11)"),
     ] {

@@ -21,8 +21,8 @@
   Object.defineProperty(Buffer, Symbol.species, { configurable: true, get: () => FastBuffer });
 
   const lookUp = (name) => encodings[name] ?? encodings[`${name}`.toLowerCase()];
-  const encodingOf = (name, otherwise = UTF8) => {
-    if (name === undefined || name === null || name === "") return otherwise;
+  const encodingOf = (name) => {
+    if (name === undefined) return UTF8;
     const encoding = lookUp(name);
     if (encoding !== undefined) return encoding;
     throw coded(TypeError, "ERR_UNKNOWN_ENCODING", `Unknown encoding: ${name}`);
@@ -56,7 +56,10 @@
     return value;
   };
 
-  const fromString = (text, encoding) => new FastBuffer(native.encode(text, encodingOf(encoding)));
+  const fromString = (text, name) => {
+    const encoding = typeof name === "string" && name !== "" ? encodingOf(name) : UTF8;
+    return new FastBuffer(native.encode(text, encoding));
+  };
 
   const fromArrayLike = (list) => {
     const length = Math.max(0, Math.trunc(list.length) || 0);
@@ -206,9 +209,6 @@
     }
   };
 
-  const write = (self, text, offset, length, encoding) =>
-    native.encodeInto(self, text, encoding, offset, length);
-
   const swapped = (size) =>
     function () {
       if (this.length % size !== 0) {
@@ -242,9 +242,9 @@
     },
     compare(target, targetStart, targetEnd, start, end) {
       needBytes("target", target);
-      targetStart = within("targetStart", targetStart, Infinity, 0);
+      targetStart = within("targetStart", targetStart, LONGEST, 0);
       targetEnd = within("targetEnd", targetEnd, target.length, target.length);
-      start = within("sourceStart", start, Infinity, 0);
+      start = within("sourceStart", start, LONGEST, 0);
       end = within("sourceEnd", end, this.length, this.length);
       if (start >= end) return targetStart >= targetEnd ? 0 : -1;
       if (targetStart >= targetEnd) return 1;
@@ -271,18 +271,16 @@
     },
     copy(target, targetStart, start, end) {
       needBytes("target", target);
-      const index = (name, value, otherwise) => {
-        if (value === undefined) return otherwise;
+      const index = (name, value, range, high) => {
         value = Math.trunc(value) || 0;
-        if (value < 0) throw outOfRange(name, ">= 0", value);
+        if (value < 0 || value > high) throw outOfRange(name, range, value);
         return value;
       };
-      targetStart = index("targetStart", targetStart, 0);
-      start = index("sourceStart", start, 0);
-      if (start > this.length) {
-        throw outOfRange("sourceStart", `>= 0 && <= ${this.length}`, start);
-      }
-      end = Math.min(index("sourceEnd", end, this.length), this.length);
+      const { length } = this;
+      targetStart = index("targetStart", targetStart, ">= 0", Infinity);
+      start = index("sourceStart", start, `>= 0 && <= ${length}`, length);
+      end = end === undefined ? length : index("sourceEnd", end, ">= 0", Infinity);
+      end = Math.min(end, length);
       if (targetStart >= target.length || start >= end) return 0;
       end = Math.min(end, start + target.length - targetStart);
       target.set(this.subarray(start, end), targetStart);
@@ -291,7 +289,10 @@
     fill(value, start, end, encoding) {
       if (typeof start === "string") [start, end, encoding] = [undefined, undefined, start];
       else if (typeof end === "string") [end, encoding] = [undefined, end];
-      start = within("offset", start, Infinity, 0);
+      if (encoding !== undefined && typeof encoding !== "string") {
+        throw wrongType("encoding", "of type string", encoding);
+      }
+      start = within("offset", start, LONGEST, 0);
       end = within("end", end, this.length, this.length);
       if (start >= end) return this;
       let pattern = value;
@@ -330,7 +331,7 @@
       }
       offset = within("offset", offset, this.length, 0);
       length = within("length", length, this.length, this.length - offset);
-      return write(this, text, offset, length, encodingOf(encoding));
+      return native.encodeInto(this, text, encodingOf(encoding || undefined), offset, length);
     },
     swap16: swapped(2),
     swap32: swapped(4),

@@ -1,7 +1,9 @@
 // TextEncoder and TextDecoder; `native` reads and writes the bytes.
 ((native, { coded, wrongType }) => {
   const labels = {
-    "utf-8": ["unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "utf-8", "utf8", "x-unicode20utf8"],
+    "utf-8": [
+      "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "utf-8", "utf8", "x-unicode20utf8",
+    ],
     "utf-16le": [
       "csunicode", "iso-10646-ucs-2", "ucs-2", "unicode", "unicodefeff", "utf-16", "utf-16le",
     ],

@@ -13,6 +13,8 @@
   const bound = [WeakMap, WeakSet, WeakRef, Promise];
   const boxes = [Boolean, Number, String, BigInt];
 
+  const coded = (code, message) => Object.assign(new TypeError(message), { code });
+
   const refuse = (value) => {
     const isObject = typeof value === "object";
     const shown = isObject ? `#<${value.constructor?.name}>` : String(value);
@@ -36,7 +38,9 @@
   };
 
   return function structuredClone(value, options = undefined) {
-    if (arguments.length === 0) throw new TypeError("The value argument must be specified");
+    if (arguments.length === 0) {
+      throw coded("ERR_MISSING_ARGS", "The value argument must be specified");
+    }
     // From what was cloned to its clone: cycles and shared parts keep their shape.
     const clones = new Map();
 
@@ -78,7 +82,9 @@
     };
 
     const transfer = [...(options?.transfer ?? [])];
-    for (const buffer of transfer) if (!(buffer instanceof ArrayBuffer)) refuse(buffer);
+    if (!transfer.every((buffer) => buffer instanceof ArrayBuffer)) {
+      throw coded("ERR_INVALID_TRANSFER_OBJECT", "Found invalid object in transferList");
+    }
     // A view of a detached buffer has lost its length, so buffers move when all is cloned.
     for (const buffer of transfer) clones.set(buffer, buffer.slice());
     const result = clone(value);

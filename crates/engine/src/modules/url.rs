@@ -16,6 +16,7 @@ pub(super) fn build<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     tools.set("readForm", Func::from(read_form))?;
     let module = super::globals_as_module(ctx, &["URL", "URLSearchParams"])?;
     let errors: Value<'js> = run(ctx, include_str!("../globals/node_errors.js"))?;
-    let factory: Function<'js> = run(ctx, include_str!("url.js"))?;
-    factory.call((module, tools, errors))
+    let resolve: Function<'js> = run(ctx, include_str!("url/resolve.js"))?;
+    let factory: Function<'js> = run(ctx, include_str!("url/legacy.js"))?;
+    factory.call((module, tools, errors, resolve))
 }

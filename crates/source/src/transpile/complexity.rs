@@ -28,8 +28,8 @@ const STACK_PER_BYTE: usize = if cfg!(debug_assertions) { 768 } else { 256 };
 /// For what does not depend on the source.
 const STACK_BASE: usize = 1 << 20;
 
-/// Levels of the syntax tree. A bundle's longest chains (a string of thousands of pieces, an
-/// `else if` for each case) are below; scopes and labels cost the square of their depth.
+/// Levels of the syntax tree: twice a string of 5,000 pieces, the longest chain that is promised to
+/// work. Scopes and labels cost the square of their depth.
 const TREE_LEVELS: usize = 10_000;
 
 /// Stack that is enough for every phase over any source of these bytes.

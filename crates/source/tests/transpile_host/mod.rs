@@ -2,6 +2,7 @@
 //! QuickJS, with three modules that record who asked for them.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a panic is the report")]
 
 use rquickjs::context::EvalOptions;
 use rquickjs::{CatchResultExt, Context, Ctx, Runtime};

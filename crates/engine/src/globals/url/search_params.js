@@ -1,10 +1,10 @@
 // URLSearchParams: a list of pairs, which tells the URL it belongs to when it changes.
-((native, { coded, missing }) => {
+((native, { coded, missing, wrongType }) => {
   const text = (value) => `${value}`.toWellFormed();
 
   const pairsOf = (init) => {
-    if (init === undefined) return [];
-    if ((typeof init !== "object" && typeof init !== "function") || init === null) {
+    if (init === undefined || init === null) return [];
+    if (typeof init !== "object" && typeof init !== "function") {
       const query = text(init);
       return native.readForm(query.startsWith("?") ? query.slice(1) : query);
     }
@@ -101,11 +101,7 @@
     }
 
     forEach(callback, self = undefined) {
-      this.#need(arguments, 1, "callback");
-      if (typeof callback !== "function") {
-        const message = 'The "callback" argument must be of type function.';
-        throw coded(TypeError, "ERR_INVALID_ARG_TYPE", message);
-      }
+      if (typeof callback !== "function") throw wrongType("callback", "of type function", callback);
       for (const [name, value] of this.#walk()) callback.call(self, value, name, this);
     }
 
@@ -138,9 +134,8 @@
       return (pair) => pair[0] === name && (value === undefined || pair[1] === value);
     }
 
-    #need(given, count, ...names) {
-      if (given.length >= count) return;
-      throw missing(...(names.length ? names : ["name", "value"].slice(0, count)));
+    #need(given, count) {
+      if (given.length < count) throw missing(...["name", "value"].slice(0, count));
     }
   }
 

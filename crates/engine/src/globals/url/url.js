@@ -3,7 +3,7 @@
   const { coded, missing } = errors;
   const { URLSearchParams, attach, refill } = makeParams(native, errors);
 
-  const parse = (url, base) => native.parse(url, base);
+  const { parse } = native;
 
   const invalid = (input, base) => {
     const error = coded(TypeError, "ERR_INVALID_URL", "Invalid URL");
@@ -39,7 +39,7 @@
     }
     set href(value) {
       value = `${value}`;
-      const href = parse(value);
+      const href = parse(value, undefined);
       if (href === undefined) throw invalid(value);
       this.#href = href;
       this.#refill();

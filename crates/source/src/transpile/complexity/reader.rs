@@ -3,12 +3,13 @@
 //! arrow function's parameters?) and `<` (type arguments?), reads ahead, and may have to start
 //! over: guesses within guesses double the work at each level.
 
-/// Brackets within brackets. Published minified bundles stay below 100.
+/// Brackets within brackets. The deepest of 919 files tried, the TypeScript compiler and minified
+/// libraries among them, nests 18.
 const NESTING: usize = 256;
 
-/// Token reads that the parser may spend on a source: seconds at most. Without nested guesses a
-/// source of 1 MiB stays below one million.
-const READS: u64 = 1 << 24;
+/// Token reads that the parser may spend on a source. The same files need at most 1.5 per byte;
+/// among some 300,000 generated hostile sources, none under this limit took longer than 2 s.
+const READS: u64 = 1 << 23;
 
 /// An open bracket.
 struct Frame {
@@ -18,8 +19,30 @@ struct Frame {
     /// Whether it is the head of an `if` or a loop, so that a `/` after its end begins a regular
     /// expression.
     is_head: bool,
-    /// `reads` and `frame_reads` of the enclosing frame.
-    outer: (u64, u64),
+    outer: Cost,
+}
+
+/// How often the parser may read a token.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// Here.
+    now: u64,
+    /// Here, without the `<` that may still turn out to be comparisons.
+    settled: u64,
+    /// As the bracket around this opened.
+    opened: u64,
+    /// Whether a `?` of this statement may wait for its `:`.
+    in_conditional: bool,
+    /// Whether the last tokens are `)`, `:` and what may be a type: before `=>` they are either a
+    /// conditional's end or an arrow function's return type.
+    after_typed_head: bool,
+}
+
+impl Cost {
+    fn of_bracket(reads: u64) -> Self {
+        let (in_conditional, after_typed_head) = (false, false);
+        Self { now: reads, settled: reads, opened: reads, in_conditional, after_typed_head }
+    }
 }
 
 /// What the last token was, as far as it decides what `/` and `(` mean.
@@ -36,10 +59,7 @@ pub(super) struct Reader<'s> {
     at: usize,
     frames: Vec<Frame>,
     last: Last,
-    /// How often the parser may read a token here.
-    reads: u64,
-    /// `reads` without the `<` opened in this frame.
-    frame_reads: u64,
+    cost: Cost,
     total: u64,
 }
 
@@ -50,8 +70,7 @@ impl<'s> Reader<'s> {
             at: 0,
             frames: Vec::new(),
             last: Last::Operator,
-            reads: 1,
-            frame_reads: 1,
+            cost: Cost::of_bracket(1),
             total: 0,
         }
     }
@@ -60,8 +79,12 @@ impl<'s> Reader<'s> {
     pub fn first_excess(mut self) -> Option<usize> {
         while let Some(byte) = self.peek(0) {
             let start = self.at;
+            if byte.is_ascii_whitespace() {
+                self.at += 1;
+                continue;
+            }
             self.token(byte);
-            self.total = self.total.saturating_add(self.reads);
+            self.total = self.total.saturating_add(self.cost.now);
             if self.frames.len() > NESTING || self.total > READS {
                 return Some(start);
             }
@@ -75,7 +98,6 @@ impl<'s> Reader<'s> {
 
     fn token(&mut self, byte: u8) {
         match byte {
-            b if b.is_ascii_whitespace() => self.at += 1,
             b'/' if self.peek(1) == Some(b'/') => self.skip_line(),
             b'/' if self.peek(1) == Some(b'*') => self.skip_comment(),
             b'/' => self.slash(),
@@ -90,29 +112,59 @@ impl<'s> Reader<'s> {
             b'{' => self.open(b'}', 1),
             b')' | b']' | b'}' => self.close(byte),
             b'<' => {
-                self.reads = self.reads.saturating_mul(3);
+                self.cost.now = self.cost.now.saturating_mul(3);
                 self.operator();
             }
-            b'>' if self.reads > self.frame_reads && self.at > 0 && !self.follows(b'=') => {
-                self.reads /= 3;
+            b'>' if self.cost.now > self.cost.settled => {
+                self.cost.now /= 3;
                 self.operator();
             }
-            b'=' if self.peek(1) == Some(b'>') => self.operator(),
+            b'=' if self.peek(1) == Some(b'>') => self.arrow(),
+            b';' | b',' => {
+                self.end_statement();
+                self.operator();
+            }
+            b'?' => {
+                self.cost.in_conditional = true;
+                self.operator();
+            }
+            b':' => {
+                self.cost.after_typed_head = self.ends_with(b")");
+                self.operator();
+            }
             // None of these stands among type arguments: the guesses at `<` are over.
-            b';' | b'+' | b'*' | b'%' | b'^' | b'~' | b'=' => {
-                self.reads = self.frame_reads;
-                self.operator();
-            }
-            b'&' | b'|' if self.peek(1) == Some(byte) => {
-                self.reads = self.frame_reads;
-                self.operator();
-            }
+            b'+' | b'*' | b'%' | b'^' | b'~' | b'=' => self.settle(),
+            b'&' | b'|' if self.peek(1) == Some(byte) => self.settle(),
             _ => self.operator(),
         }
     }
 
-    fn follows(&self, byte: u8) -> bool {
-        self.at.checked_sub(1).and_then(|before| self.bytes.get(before)) == Some(&byte)
+    /// `=>`
+    fn arrow(&mut self) {
+        if self.cost.in_conditional && self.cost.after_typed_head {
+            // The parser remembers a wrong guess, so these add up where others multiply.
+            self.cost.now = self.cost.now.saturating_add(self.cost.opened);
+            self.cost.settled = self.cost.settled.saturating_add(self.cost.opened);
+        }
+        self.cost.after_typed_head = false;
+        self.operator();
+        // The rest of this token is not the end of type arguments.
+        self.at += 1;
+    }
+
+    fn settle(&mut self) {
+        self.cost.now = self.cost.settled;
+        self.cost.after_typed_head = false;
+        self.operator();
+    }
+
+    /// A comma does not end type arguments, only what stands between two.
+    fn end_statement(&mut self) {
+        let open_types = self.cost.now / self.cost.settled.max(1);
+        self.cost = Cost::of_bracket(self.cost.opened);
+        if self.peek(0) == Some(b',') {
+            self.cost.now = self.cost.now.saturating_mul(open_types);
+        }
     }
 
     fn operator(&mut self) {
@@ -125,10 +177,9 @@ impl<'s> Reader<'s> {
             closer,
             in_template: false,
             is_head: closer == b')' && self.last == Last::Head,
-            outer: (self.reads, self.frame_reads),
+            outer: self.cost,
         });
-        self.reads = self.reads.saturating_mul(guesses);
-        self.frame_reads = self.reads;
+        self.cost = Cost::of_bracket(self.cost.now.saturating_mul(guesses));
         self.operator();
     }
 
@@ -140,7 +191,7 @@ impl<'s> Reader<'s> {
             return;
         };
         let Some(frame) = self.frames.drain(depth..).next() else { return };
-        (self.reads, self.frame_reads) = frame.outer;
+        self.cost = frame.outer;
         if frame.is_head {
             self.last = Last::Operator;
         }
@@ -151,7 +202,7 @@ impl<'s> Reader<'s> {
 
     /// Whether `(` may begin an arrow function's parameters and may as well not.
     fn may_be_parameters(&self) -> bool {
-        if self.last != Last::Operator && !self.ends_with_word(b"async") {
+        if self.last != Last::Operator && !self.ends_with(b"async") {
             return false;
         }
         let rest = self.bytes.get(self.at + 1..).unwrap_or_default().trim_ascii_start();
@@ -170,23 +221,27 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn ends_with_word(&self, word: &[u8]) -> bool {
-        self.bytes.get(..self.at).unwrap_or_default().trim_ascii_end().ends_with(word)
+    /// Whether what was read ends so, apart from white space.
+    fn ends_with(&self, end: &[u8]) -> bool {
+        self.bytes.get(..self.at).unwrap_or_default().trim_ascii_end().ends_with(end)
     }
 
     fn word(&mut self) {
+        let is_property = self.ends_with(b".") && !self.ends_with(b"..");
         let start = self.at;
         while self.peek(0).is_some_and(is_word) {
             self.at += 1;
         }
-        let is_property = self.bytes.get(..start).unwrap_or_default().trim_ascii_end();
-        let is_property = is_property.ends_with(b".") && !is_property.ends_with(b"..");
         self.last = match self.bytes.get(start..self.at).unwrap_or_default() {
             _ if is_property => Last::Operand,
+            b"const" | b"let" | b"var" | b"export" | b"return" | b"throw" => {
+                self.end_statement();
+                Last::Operator
+            }
             b"if" | b"while" | b"for" | b"with" => Last::Head,
-            b"return" | b"typeof" | b"case" | b"in" | b"of" | b"instanceof" | b"new"
-            | b"delete" | b"void" | b"throw" | b"do" | b"else" | b"yield" | b"await"
-            | b"default" | b"extends" => Last::Operator,
+            b"typeof" | b"case" | b"in" | b"of" | b"instanceof" | b"new" | b"delete" | b"void"
+            | b"do" | b"else" | b"yield" | b"await" | b"default" | b"extends" | b"as"
+            | b"satisfies" | b"keyof" | b"is" | b"infer" => Last::Operator,
             _ => Last::Operand,
         };
     }
@@ -233,10 +288,7 @@ impl<'s> Reader<'s> {
                 self.at += 1 + length;
                 self.last = Last::Operand;
             }
-            None => {
-                self.reads = self.frame_reads;
-                self.operator();
-            }
+            None => self.settle(),
         }
     }
 

@@ -1,5 +1,5 @@
 // Node's URL functions from before the web had a standard: a string and its parts as plain fields.
-((module, native, errors) => {
+((module, native, errors, makeResolve) => {
   const { coded, wrongType } = errors;
   const { URL } = module;
 
@@ -17,6 +17,7 @@
   const FORBIDDEN_IN_HOST = /[\0\t\n\r #%/:<>?@[\\\]^|]/;
   const FORBIDDEN_IN_IPV6 = /[\0\t\n\r #%/<>?@\\^|]/;
   const LONGEST_HOST = 255;
+  const SIMPLE_PATH = /^(\/(?!\/)[^?#\s]*|\/\/(?!\/)[^?#@\s]*)(\?[^#\s]*)?$/;
 
   const escaped = (text) =>
     text.replace(/[\t\n\r "'<>\\^`{|}]/g, (character) => {
@@ -67,13 +68,13 @@
 
     parse(url, parseQuery, slashesDenoteHost) {
       if (typeof url !== "string") throw wrongType("url", "of type string", url);
-      let rest = url.replace(/^[\s\uFEFF]+|[\s\uFEFF]+$/g, "");
+      let rest = url.trim();
       const queryStart = rest.search(/[?#]/);
       const end = queryStart < 0 ? rest.length : queryStart;
       rest = rest.slice(0, end).replaceAll("\\", "/") + rest.slice(end);
 
-      const simple = slashesDenoteHost ? null : /^(\/?(?!\/)[^?#\s]*|\/\/(?!\/)[^?#@\s]*)(\?[^#\s]*)?$/.exec(rest);
-      if (simple && rest.startsWith("/")) {
+      const simple = SIMPLE_PATH.exec(rest);
+      if (simple && !slashesDenoteHost) {
         this.path = this.href = rest;
         this.pathname = simple[1];
         this.#setQuery(simple[2] ?? "", parseQuery);
@@ -114,7 +115,7 @@
 
     // Takes authority and host off the front of what is left.
     #parseHost(rest, url) {
-      const authority = rest.slice(0, (rest.search(/[/?#]/) + 1 || rest.length + 1) - 1);
+      const [authority] = rest.split(/[/?#]/, 1);
       const at = authority.lastIndexOf("@");
       if (at >= 0) this.auth = decodeURIComponent(authority.slice(0, at));
       const start = at + 1;
@@ -123,8 +124,7 @@
       this.host = rest.slice(start, end);
       rest = rest.slice(end);
       this.#splitPort();
-      if (typeof this.hostname !== "string") this.hostname = "";
-      const hostname = this.hostname;
+      const hostname = (this.hostname ??= "");
       const isIPv6 = hostname.startsWith("[") && hostname.endsWith("]");
       if (!isIPv6) rest = this.#cutHostname(hostname) + rest;
       this.hostname = this.hostname.length > LONGEST_HOST ? "" : this.hostname.toLowerCase();
@@ -154,9 +154,9 @@
       if (host) this.hostname = host;
     }
 
-    // What cannot be in a name is taken for the path.
+    // A colon that begins no port is taken for the path.
     #cutHostname(hostname) {
-      const bad = hostname.search(/[^a-z0-9.+_\-\x80-\uFFFF]/i);
+      const bad = hostname.indexOf(":");
       if (bad < 0) return "";
       this.hostname = hostname.slice(0, bad);
       return `/${hostname.slice(bad)}`;
@@ -214,94 +214,14 @@
     }
 
     resolveObject(relative) {
-      if (typeof relative === "string") relative = new Url().parse(relative, false, true);
-      return resolved(this, relative);
-    }
-
-    parseHost() {
-      this.#splitPort();
+      return resolved(this, parse(relative, false, true));
     }
   }
 
+  const resolved = makeResolve(Url, slashed);
+
   const parse = (url, parseQuery, slashesDenoteHost) =>
     url instanceof Url ? url : new Url().parse(url, parseQuery, slashesDenoteHost);
-
-  // Every field but the protocol.
-  const takeOver = (target, source) => {
-    const { protocol } = target;
-    Object.assign(target, source, { protocol });
-    if (slashed.has(protocol) && target.hostname && !target.pathname) {
-      target.path = target.pathname = "/";
-    }
-  };
-
-  // "http:name/path" without slashes: the first segment is the host.
-  const hostFromPath = (target) => {
-    const segments = (target.pathname ?? "").split("/");
-    const first = segments.findIndex((segment) => segment !== "");
-    target.host = target.hostname = first < 0 ? "" : segments[first];
-    target.pathname = `/${first < 0 ? "" : segments.slice(first + 1).join("/")}`;
-  };
-
-  // The path of `relative` seen from the path of `base`, without dots. Where a path has no root, the
-  // steps above its beginning stay.
-  const mergedPath = (base, relative) => {
-    const from = base.pathname ?? "";
-    const to = relative.pathname ?? "";
-    const rooted = to.startsWith("/") || from.startsWith("/") || Boolean(base.host && to);
-    const steps = to.startsWith("/") ? [] : from.split("/").slice(0, -1);
-    if (to) steps.push(...to.split("/"));
-    else steps.push(from.split("/").at(-1));
-    const last = steps.at(-1);
-    const isDots = last === "." || last === "..";
-    const isFolder = last === "" || (isDots && (Boolean(base.host) || steps.length > 1));
-    const kept = [];
-    let above = 0;
-    if (rooted && steps[0] === "") steps.shift();
-    for (const step of steps) {
-      if (step === ".") continue;
-      if (step !== "..") kept.push(step);
-      else if (kept.length > 0) kept.pop();
-      else above++;
-    }
-    if (!rooted) kept.unshift(...Array(above).fill(".."));
-    const path = (rooted ? "/" : "") + kept.join("/");
-    return isFolder && !path.endsWith("/") ? `${path}/` : path;
-  };
-
-  const resolved = (base, relative) => {
-    const target = Object.assign(new Url(), base, { hash: relative.hash });
-    if (relative.href === "") {
-      target.href = target.format();
-      return target;
-    }
-    if (relative.slashes && !relative.protocol) {
-      takeOver(target, relative);
-    } else if (relative.protocol && relative.protocol !== base.protocol) {
-      Object.assign(target, relative);
-      const { protocol } = relative;
-      if (slashed.has(protocol) && !relative.host && protocol !== "file:") hostFromPath(target);
-      target.slashes = base.slashes || relative.slashes;
-    } else {
-      if (relative.host) {
-        const { auth, host, hostname, port, slashes } = relative;
-        Object.assign(target, { auth, host, hostname, port, slashes: base.slashes || slashes });
-        target.pathname = mergedPath({ host, pathname: "/" }, relative);
-      } else if (relative.pathname || relative.search === null) {
-        target.pathname = mergedPath(base, relative) || null;
-      }
-      if (relative.host || relative.pathname || relative.search !== null) {
-        target.search = relative.search;
-        target.query = relative.query;
-      }
-      target.path = null;
-      if (target.pathname !== null || target.search !== null) {
-        target.path = (target.pathname ?? "") + (target.search ?? "");
-      }
-    }
-    target.href = target.format();
-    return target;
-  };
 
   // An address of the web's class, without the parts that the options leave out.
   const formatWeb = (url, options) => {

@@ -1,0 +1,175 @@
+//! The web's and Node's globals in the hands of plugins that mean harm or use them oddly.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Bench, program};
+use engine::{FailureKind, Limits};
+
+/// Runs the body of a `processEvent` under tight limits; what it failed of.
+fn attack(body: &str) -> Option<FailureKind> {
+    let limits = Limits { call: Duration::from_millis(300), ..Limits::default() };
+    let mut bench = Bench::with_limits(limits);
+    let script = format!("function processEvent(event) {{ {body} }}");
+    let begin = Instant::now();
+    let outcome = bench.run(&program(1, &script), r#"{"event": "x"}"#);
+    assert!(begin.elapsed() < Duration::from_secs(3), "{body} took {:?}", begin.elapsed());
+    assert!(bench.engine.memory_used() <= limits.memory, "{body}");
+    outcome.failure.map(|failure| failure.kind)
+}
+
+/// Runs the body and expects the event's `ok` to be true after it.
+fn holds(body: &str) {
+    let script = format!("function processEvent(event) {{ {body}; return event }}");
+    let after = Bench::new().process(&script, r#"{"ok": false}"#).unwrap();
+    assert_eq!(after["ok"], true, "{body}");
+}
+
+#[test]
+fn a_huge_buffer_runs_out_of_memory() {
+    assert_eq!(attack("Buffer.alloc(2 ** 32)"), Some(FailureKind::OutOfMemory));
+    assert_eq!(attack("Buffer.from({ length: 1e9 })"), Some(FailureKind::OutOfMemory));
+}
+
+#[test]
+fn text_of_a_large_buffer_is_counted() {
+    let body = "const b = Buffer.alloc(8e6); const a = []; for (;;) a.push(b.toString('hex'))";
+    assert_eq!(attack(body), Some(FailureKind::OutOfMemory));
+}
+
+#[test]
+fn addresses_that_are_kept_are_counted() {
+    let body = "const s = 'https://a.b/' + 'x'.repeat(1e6); const a = [];
+        for (;;) a.push(new URL(s))";
+    assert!(matches!(attack(body), Some(FailureKind::OutOfMemory | FailureKind::TimedOut)));
+}
+
+#[test]
+fn a_search_is_never_quadratic() {
+    let body = "const hay = Buffer.alloc(16e6, 'a'); const needle = Buffer.alloc(8e6, 'a');
+        needle[4e6] = 98; hay.indexOf(needle); hay.lastIndexOf(needle)";
+    assert_eq!(attack(body), None);
+}
+
+#[test]
+fn a_search_for_wide_characters_can_be_stopped() {
+    let body = "const hay = Buffer.alloc(16e6, '\\u0100', 'utf16le').subarray(1);
+        const needle = '\\u0001'.repeat(4e6);
+        for (;;) hay.indexOf(needle, 0, 'utf16le')";
+    assert_eq!(attack(body), Some(FailureKind::TimedOut));
+}
+
+#[test]
+fn a_long_host_ends() {
+    let body = "try { new URL('https://' + 'ü.'.repeat(1e6)) } catch {}
+        try { new URL('https://' + 'ü'.repeat(1e6)) } catch {}
+        try { new URL('https://xn--' + 'a'.repeat(1e6)) } catch {}";
+    assert_eq!(attack(body), None);
+}
+
+#[test]
+fn a_long_query_ends() {
+    let body = "new URLSearchParams('a&'.repeat(1e7)).size";
+    assert!(matches!(attack(body), Some(FailureKind::OutOfMemory | FailureKind::TimedOut)));
+}
+
+#[test]
+fn a_deep_clone_ends() {
+    let body = "let o = {}; for (let i = 0; i < 1e6; i++) o = { o }; structuredClone(o)";
+    assert!(matches!(attack(body), Some(FailureKind::StackOverflow | FailureKind::TimedOut)));
+}
+
+#[test]
+fn a_detached_buffer_is_an_error_and_no_crash() {
+    for use_of_it in [
+        "b.toString('hex', 0, 4)",
+        "Buffer.prototype.equals.call(b, Buffer.from('x'))",
+        "new TextEncoder().encodeInto('abc', b)",
+        "Buffer.from('abc').compare(b)",
+    ] {
+        let script = format!(
+            "const b = Buffer.from('hello'); b.buffer.transfer();
+            try {{ {use_of_it} }} catch {{}} event.ok = b.length === 0"
+        );
+        holds(&script);
+    }
+}
+
+#[test]
+fn lengths_that_lie_reach_no_memory() {
+    holds(
+        "const b = Buffer.from('hi'); Object.defineProperty(b, 'length', { value: 1e6 });
+        let seen; try { seen = b.toString() } catch { seen = '' }
+        try { b.write('x'.repeat(100), 50) } catch {}
+        event.ok = seen === ''",
+    );
+    holds(
+        "const b = Buffer.from('hi'); Object.defineProperty(b, 'length', { value: -1 });
+        try { b.toString() } catch (e) { event.ok = e instanceof Error }
+        event.ok ||= b[0] === 104",
+    );
+}
+
+#[test]
+fn methods_on_strangers_throw() {
+    for call in [
+        "Buffer.prototype.toString.call({ length: 3 })",
+        "Buffer.prototype.swap16.call({ length: 2 })",
+        "URL.prototype.toString.call({})",
+        "URLSearchParams.prototype.get.call({}, 'a')",
+        "TextDecoder.prototype.decode.call({})",
+    ] {
+        holds(&format!("try {{ {call} }} catch (e) {{ event.ok = e instanceof TypeError }}"));
+    }
+}
+
+#[test]
+fn a_global_that_a_plugin_replaced_stays_replaced() {
+    holds("URLSearchParams = 7; new URL('https://a.b'); event.ok = URLSearchParams === 7");
+    holds(
+        "delete globalThis.URLSearchParams; new URL('https://a.b');
+        event.ok = typeof URLSearchParams === 'undefined'",
+    );
+    holds("Buffer = 5; event.ok = Buffer === 5");
+}
+
+#[test]
+fn url_and_its_parameters_are_one_family_whichever_is_read_first() {
+    holds("event.ok = new URL('https://a.b').searchParams instanceof URLSearchParams");
+    holds("const P = URLSearchParams; event.ok = new URL('https://a.b').searchParams instanceof P");
+    holds(
+        "const { URL: U, URLSearchParams: P } = require('url');
+        event.ok = U === URL && P === URLSearchParams",
+    );
+}
+
+#[test]
+fn windows_1252_is_read_as_the_web_reads_it() {
+    holds(
+        "const bytes = new Uint8Array([0x80, 0x99, 0x81, 0xE9]);
+        event.ok = new TextDecoder('latin1').decode(bytes) === '€™\\x81é'",
+    );
+}
+
+#[test]
+fn a_module_is_made_once() {
+    for name in engine::KNOWN_MODULES {
+        holds(&format!("event.ok = require({name:?}) === require({name:?})"));
+    }
+}
+
+#[test]
+fn an_unknown_module_is_named_with_the_known_ones() {
+    holds(
+        "try { require('fs') } catch (e) {
+            event.ok = e.message.includes('\"fs\"') && e.message.includes('url')
+        }",
+    );
+    holds("try { require('constructor') } catch (e) { event.ok = e instanceof Error }");
+}
+
+#[test]
+fn a_microtask_runs_before_the_call_ends() {
+    holds("queueMicrotask(() => { event.ok = true }); return Promise.resolve().then(() => event)");
+}
