@@ -8,7 +8,7 @@ pg=${PG:-15}
 target=${CARGO_TARGET_DIR:-$root/target}
 system_pg_config=${PG_CONFIG:-/usr/lib/postgresql/$pg/bin/pg_config}
 pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"$/\1/p' "$root/Cargo.toml")
-export PATH="$target/tools/bin:$HOME/.cargo/bin:$PATH"
+export PATH="$target/tools/bin:$PATH"
 mkdir -p "$target"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use engine::{Engine, Program};
+use engine::{Engine, Failure, Program};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -63,6 +63,17 @@ pub fn with<R>(work: impl FnOnce(&mut Backend) -> Result<R>) -> Result<R> {
             backend.refresh()?;
         }
         work(&mut backend)
+    })
+}
+
+/// Has the engine compile a script without running it.
+pub fn check_script(script: &str, script_name: &str) -> Result<std::result::Result<(), Failure>> {
+    BACKEND.with(|backend| {
+        let mut backend = backend.try_borrow_mut().map_err(|_| Error::Reentered)?;
+        backend.engine.set_limits(settings::limits());
+        let checked = backend.engine.check(script, script_name);
+        backend.host.rethrow();
+        Ok(checked)
     })
 }
 

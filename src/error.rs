@@ -28,13 +28,16 @@ pub enum Error {
     #[error("{}", .0.message())]
     Source(SourceError),
 
+    #[error("{message}")]
+    DoesNotCompile { message: String, place: Option<String> },
+
     #[error("{}", .0.message())]
     Manifest(ManifestError),
 
     #[error("{}", .0.message())]
     Archive(ArchiveError),
 
-    #[error("{} of plugin \"{plugin}\"", .error.message())]
+    #[error("plugin \"{plugin}\": {}", .error.message())]
     Config { plugin: String, error: ConfigError },
 
     #[error("the configuration of plugin \"{0}\" must be a JSON object")]
@@ -88,6 +91,7 @@ impl Error {
             Error::PluginFailed { .. } => Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
             Error::Source(SourceError::TooLong { .. }) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::Source(_) => Code::ERRCODE_SYNTAX_ERROR,
+            Error::DoesNotCompile { .. } => Code::ERRCODE_SYNTAX_ERROR,
             Error::Archive(_) => Code::ERRCODE_DATA_EXCEPTION,
             Error::NoName | Error::BadName(_) => Code::ERRCODE_INVALID_NAME,
             Error::NoSuchPlugin(_)
@@ -113,6 +117,7 @@ impl Error {
     fn detail(&self) -> Option<String> {
         match self {
             Error::PluginFailed { stack, .. } => stack.clone(),
+            Error::DoesNotCompile { place, .. } => place.clone(),
             Error::Source(error) => error.detail(),
             Error::Manifest(error) => error.detail(),
             Error::Archive(error) => error.detail(),

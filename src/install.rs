@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use source::archive::{self, Package};
 use source::manifest::{Manifest, slug};
-use source::transpile::{self, transpile};
+use source::transpile::{self, Script, SourceMap, transpile};
 
 use crate::catalog::plugins::{self, NewVersion};
 use crate::catalog::caller_name;
@@ -41,6 +41,7 @@ pub fn install(given: Given<'_>) -> Result<String> {
     let limits = transpile::Limits { source_bytes: settings::source_limit() };
     let script = transpile(given.source, file_name, engine::KNOWN_MODULES, &limits)
         .map_err(Error::Source)?;
+    check(&script, &format!("{name}/{file_name}"))?;
     let (version, is_new) = plugins::store(&NewVersion {
         plugin: &name,
         title: manifest.name.as_deref().unwrap_or(&name),
@@ -57,6 +58,16 @@ pub fn install(given: Given<'_>) -> Result<String> {
     }
     backend::retire_changed()?;
     Ok(name)
+}
+
+/// Has the engine compile the script, for what only it can refuse.
+fn check(script: &Script, script_name: &str) -> Result<()> {
+    let Err(failure) = backend::check_script(&script.text, script_name)? else { return Ok(()) };
+    let place = failure.stack.map(|stack| match SourceMap::parse(&script.source_map) {
+        Some(map) => map.rewrite_stack(&stack, script_name, script_name),
+        None => stack,
+    });
+    Err(Error::DoesNotCompile { message: failure.message, place })
 }
 
 fn name_of(given: &Given<'_>, manifest: &Manifest) -> Result<String> {

@@ -135,7 +135,11 @@ fn flush() {
     }
     // SAFETY: flags and functions of the running transaction.
     let read_only = unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() };
-    if read_only || !log::write(&lines, &errors) {
+    if read_only {
+        return tell_the_server(&lines);
+    }
+    if let Err(reason) = log::write(&lines, &errors) {
+        log!("the plugins' log could not be written: {reason}");
         tell_the_server(&lines);
     }
 }

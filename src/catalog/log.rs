@@ -2,6 +2,7 @@
 
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
 
@@ -28,9 +29,9 @@ pub struct ErrorRow {
     pub failures: i64,
 }
 
-/// Writes the rows, or nothing and says so: a log that cannot be written must not end the
+/// Writes the rows, or nothing and says why not: a log that cannot be written must not end the
 /// transaction it is about.
-pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> bool {
+pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> Result<(), String> {
     // SAFETY: a transaction is running; the subtransaction is ended on both ways, and the memory
     // context and resource owner that it replaced are put back.
     unsafe {
@@ -46,11 +47,11 @@ pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> bool {
                 errors.iter().try_for_each(|error| insert_error(client, error))
             });
             pg_sys::PopActiveSnapshot();
-            written.is_ok()
+            written.map_err(|error| error.to_string())
         })
-        .catch_others(|_| false)
+        .catch_others(|error| Err(reason(&error)))
         .execute();
-        if written {
+        if written.is_ok() {
             pg_sys::ReleaseCurrentSubTransaction();
         } else {
             pg_sys::RollbackAndReleaseCurrentSubTransaction();
@@ -61,13 +62,22 @@ pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> bool {
     }
 }
 
+fn reason(error: &CaughtError) -> String {
+    match error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report.message().to_owned(),
+    }
+}
+
 fn insert_lines(client: &mut SpiClient<'_>, lines: &[LogRow]) -> SpiResult<()> {
     let column = |text: fn(&LogRow) -> &str| -> Vec<&str> { lines.iter().map(text).collect() };
     let times: Vec<TimestampWithTimeZone> = lines.iter().map(|line| line.at).collect();
     let configs: Vec<i32> = lines.iter().map(|line| line.config_id).collect();
     client.update(
         "INSERT INTO posthog_plugins.plugin_log (logged_at, config_id, source, level, message)
-         SELECT * FROM pg_catalog.unnest(
+         -- Unqualified: with several arrays it is syntax, not a function.
+         SELECT * FROM unnest(
              $1::timestamptz[], $2::integer[], $3::text[], $4::text[], $5::text[])",
         None,
         &[

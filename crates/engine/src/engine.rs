@@ -129,6 +129,17 @@ impl Engine {
         outcome
     }
 
+    /// Compiles a script without running it: what only the engine refuses, such as an invalid
+    /// regular expression, is refused at install.
+    pub fn check(&mut self, script: &str, script_name: &str) -> Result<(), Failure> {
+        let machine = self.take_machine()?;
+        let checked = Realm::check(&machine.runtime, script, script_name, &machine.tools);
+        if !checked.as_ref().is_err_and(|failure| failure.kind.ends_the_runtime()) {
+            self.machine = Some(machine);
+        }
+        checked
+    }
+
     /// Whether the program has a live realm.
     pub fn has_realm(&self, id: i32) -> bool {
         self.machine.as_ref().is_some_and(|machine| machine.realms.contains_key(&id))

@@ -123,9 +123,11 @@ fn describe<'js>(ctx: &Ctx<'js>, thrown: &Value<'js>) -> String {
 fn stack_of(thrown: &Value<'_>) -> Option<String> {
     let stack: rquickjs::Result<Option<String>> = thrown.as_object()?.get("stack");
     match stack {
-        Ok(stack) => stack
-            .filter(|stack| !stack.trim().is_empty())
-            .map(|stack| crate::value::shorten(stack, LONGEST_TEXT)),
+        Ok(stack) => {
+            let stack = stack?.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+            let stack = stack.trim_end();
+            (!stack.is_empty()).then(|| crate::value::shorten(stack.to_owned(), LONGEST_TEXT))
+        }
         Err(_) => {
             thrown.ctx().catch();
             None

@@ -7,25 +7,28 @@ mod encoding;
 mod guards;
 mod lazy;
 mod rejections;
+mod script;
+mod toll;
 mod url;
 
-use rquickjs::context::EvalOptions;
 use rquickjs::object::Property;
-use rquickjs::{Ctx, FromJs, IntoJs, Result};
+use rquickjs::{Ctx, IntoJs, Result};
 
 use crate::engine::Tools;
 use crate::modules;
 use crate::program::Program;
 
-use lazy::{define_lazy, define_lazy_together};
 pub(crate) use bytes::with_utf8;
+use lazy::{define_lazy, define_lazy_together};
 pub(crate) use rejections::Rejections;
+pub(crate) use script::run;
 pub(crate) use url::read_form;
 
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
 /// intrinsics is still the engine's own.
 pub(crate) fn install(ctx: &Ctx<'_>, program: &Program, tools: &Tools) -> Result<()> {
     guards::install(ctx)?;
+    toll::install(ctx, &tools.watch)?;
     let global = ctx.globals();
     for alias in ["global", "GLOBAL", "root"] {
         define(ctx, alias, global.clone())?;
@@ -49,11 +52,4 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Program, tools: &Tools) -> Result
 /// Defines a global as ECMAScript defines its own: writable, configurable, not enumerable.
 fn define<'js>(ctx: &Ctx<'js>, name: &str, value: impl IntoJs<'js>) -> Result<()> {
     ctx.globals().prop(name, Property::from(value.into_js(ctx)?).writable().configurable())
-}
-
-/// The completion value of a script of ours.
-pub(crate) fn run<'js, V: FromJs<'js>>(ctx: &Ctx<'js>, script: &str) -> Result<V> {
-    let mut options = EvalOptions::default();
-    options.filename = Some("posthog_plugins".to_owned());
-    ctx.eval_with_options(script, options)
 }

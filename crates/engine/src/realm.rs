@@ -1,9 +1,10 @@
 //! A realm: the JavaScript world of one config, from its script to its last call.
 
+use std::ffi::CString;
 use std::rc::Rc;
 
 use rquickjs::context::EvalOptions;
-use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value};
+use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value, qjs};
 
 use crate::call::{call, drain};
 use crate::engine::{Outcome, Tools, Verdict, enter};
@@ -60,6 +61,22 @@ impl Realm {
             Ok((functions, meta)) => Ok(Realm { functions, meta, context, program, ready: false }),
             Err(failure) => Err(not_loaded(failure, &program)),
         }
+    }
+
+    /// Compiles a script in a context of its own, which ends with it.
+    pub(crate) fn check(
+        runtime: &Runtime,
+        script: &str,
+        script_name: &str,
+        tools: &Tools,
+    ) -> Result<(), Failure> {
+        let no_memory = |_| Failure::new(FailureKind::OutOfMemory, "no memory to compile it");
+        let context = Context::full(runtime).map_err(no_memory)?;
+        context.with(|ctx| {
+            enter(&ctx, tools);
+            compile(&ctx, script, script_name)
+                .map_err(|_| Failure::pending(&ctx, &tools.watch, &tools.meter))
+        })
     }
 
     pub(crate) fn processes_events(&self) -> bool {
@@ -228,6 +245,22 @@ fn evaluate(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {
     options.strict = false;
     options.filename = Some(name.to_owned());
     ctx.eval_with_options::<Value<'_>, _>(script, options).map(drop)
+}
+
+/// Compiles a script and drops the result.
+fn compile(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {
+    let script = CString::new(script)?;
+    let name = CString::new(name)?;
+    const FLAGS: i32 = (qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_COMPILE_ONLY) as i32;
+    // SAFETY: both texts end with the NUL that QuickJS wants; the result is owned and freed.
+    unsafe {
+        let raw = ctx.as_raw().as_ptr();
+        let length = script.as_bytes().len();
+        let compiled = qjs::JS_Eval(raw, script.as_ptr(), length as _, name.as_ptr(), FLAGS);
+        let refused = qjs::JS_IsException(compiled);
+        qjs::JS_FreeValue(raw, compiled);
+        if refused { Err(rquickjs::Error::Exception) } else { Ok(()) }
+    }
 }
 
 fn is_falsy(value: &Value<'_>) -> bool {

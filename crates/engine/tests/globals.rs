@@ -2,6 +2,8 @@
 //! `//=>` and its value as `show.js` writes it. `//gap=>` marks a row where ours differs: it must
 //! fail, so that it is unmarked when it no longer does.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use std::time::Duration;

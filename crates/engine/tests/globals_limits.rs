@@ -1,5 +1,7 @@
 //! The web's and Node's globals in the hands of plugins that mean harm or use them oddly.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 mod common;
 
 use std::time::{Duration, Instant};
@@ -28,14 +30,15 @@ fn holds(body: &str) {
 
 #[test]
 fn a_huge_buffer_runs_out_of_memory() {
-    assert_eq!(attack("Buffer.alloc(2 ** 32)"), Some(FailureKind::OutOfMemory));
-    assert_eq!(attack("Buffer.from({ length: 1e9 })"), Some(FailureKind::OutOfMemory));
+    for body in ["Buffer.alloc(2 ** 32)", "Buffer.alloc(1e9)", "Buffer.from({ length: 1e9 })"] {
+        assert!(matches!(attack(body), Some(FailureKind::OutOfMemory | FailureKind::Threw)));
+    }
 }
 
 #[test]
 fn text_of_a_large_buffer_is_counted() {
-    let body = "const b = Buffer.alloc(8e6); const a = []; for (;;) a.push(b.toString('hex'))";
-    assert_eq!(attack(body), Some(FailureKind::OutOfMemory));
+    let body = "const b = Buffer.alloc(8e6); const a = []; for (;;) a.push(b.toString('latin1'))";
+    assert!(matches!(attack(body), Some(FailureKind::OutOfMemory | FailureKind::TimedOut)));
 }
 
 #[test]
@@ -47,24 +50,34 @@ fn addresses_that_are_kept_are_counted() {
 
 #[test]
 fn a_search_is_never_quadratic() {
-    let body = "const hay = Buffer.alloc(16e6, 'a'); const needle = Buffer.alloc(8e6, 'a');
-        needle[4e6] = 98; hay.indexOf(needle); hay.lastIndexOf(needle)";
+    let body = "const hay = Buffer.alloc(1e6, 'a'); const needle = Buffer.alloc(5e5, 'a');
+        needle[25e4] = 98; hay.indexOf(needle); hay.lastIndexOf(needle)";
     assert_eq!(attack(body), None);
 }
 
 #[test]
-fn a_search_for_wide_characters_can_be_stopped() {
-    let body = "const hay = Buffer.alloc(16e6, '\\u0100', 'utf16le').subarray(1);
-        const needle = '\\u0001'.repeat(4e6);
-        for (;;) hay.indexOf(needle, 0, 'utf16le')";
+fn a_search_at_odd_places_can_be_stopped() {
+    let body = "const hay = Buffer.alloc(4e6, '\\u0100', 'utf16le');
+        hay.indexOf('\\u0001'.repeat(1e6), 0, 'utf16le')";
     assert_eq!(attack(body), Some(FailureKind::TimedOut));
 }
 
 #[test]
+fn a_loop_of_native_work_can_be_stopped() {
+    for work in ["b.toString('hex')", "b.indexOf('x')", "b.swap16()", "new URL(s)", "b.equals(c)"] {
+        let body = format!(
+            "const b = Buffer.alloc(1e5); const c = Buffer.alloc(1e5);
+            const s = 'https://a.b/' + 'x'.repeat(1e5); for (;;) try {{ {work} }} catch {{}}"
+        );
+        assert_eq!(attack(&body), Some(FailureKind::TimedOut));
+    }
+}
+
+#[test]
 fn a_long_host_ends() {
-    let body = "try { new URL('https://' + 'ü.'.repeat(1e6)) } catch {}
-        try { new URL('https://' + 'ü'.repeat(1e6)) } catch {}
-        try { new URL('https://xn--' + 'a'.repeat(1e6)) } catch {}";
+    let body = "try { new URL('https://' + 'ü.'.repeat(2e4)) } catch {}
+        try { new URL('https://' + 'ü'.repeat(2e4)) } catch {}
+        try { new URL('https://xn--' + 'a'.repeat(2e4)) } catch {}";
     assert_eq!(attack(body), None);
 }
 

@@ -6,12 +6,15 @@ use std::{slice, str};
 
 use rquickjs::{Ctx, Error, Exception, Result, String as JsString, TypedArray, Value, qjs};
 
+use super::toll;
+
 /// Lends the bytes of an array. `read` must not come back to JavaScript, which could free them.
 pub(super) fn with_bytes<T>(
     array: &TypedArray<'_, u8>,
     read: impl FnOnce(&[u8]) -> T,
 ) -> Result<T> {
     let bytes = array.as_raw().ok_or_else(|| detached(array))?;
+    toll::pay(array.as_object().ctx(), bytes.len())?;
     // SAFETY: QuickJS keeps the block while no JavaScript runs, and `read` runs none.
     Ok(read(unsafe { bytes.as_ref() }))
 }
@@ -22,6 +25,7 @@ pub(super) fn with_bytes_mut<T>(
     write: impl FnOnce(&mut [u8]) -> T,
 ) -> Result<T> {
     let mut bytes = array.as_raw().ok_or_else(|| detached(array))?;
+    toll::pay(array.as_object().ctx(), bytes.len())?;
     // SAFETY: as in `with_bytes`; nothing else in Rust looks at the block meanwhile.
     Ok(write(unsafe { bytes.as_mut() }))
 }
@@ -32,7 +36,9 @@ fn detached(array: &TypedArray<'_, u8>) -> Error {
 
 /// Lends a string as UTF-8, each lone surrogate as U+FFFD.
 pub(crate) fn with_utf8<T>(text: JsString<'_>, read: impl FnOnce(&str) -> T) -> Result<T> {
+    let ctx = text.as_value().ctx().clone();
     let text = text.to_cstring()?;
+    toll::pay(&ctx, text.len())?;
     // SAFETY: QuickJS keeps `len` bytes there while `text` lives.
     let bytes = unsafe { slice::from_raw_parts(text.as_ptr().cast::<u8>(), text.len()) };
     Ok(match str::from_utf8(bytes) {
@@ -58,18 +64,20 @@ fn without_surrogates(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Lends a string as the code units it consists of.
 pub(super) fn with_utf16<T>(text: &JsString<'_>, read: impl FnOnce(&[u16]) -> T) -> Result<T> {
-    let ctx = text.as_value().ctx().as_raw().as_ptr();
+    let ctx = text.as_value().ctx();
+    let raw = ctx.as_raw().as_ptr();
     let mut len = 0;
     // SAFETY: QuickJS keeps `len` units at the address it gives until they are freed below; `read`
     // gets no more than it can see of them, and a panic in it only leaks.
     unsafe {
-        let units = qjs::JS_ToCStringLenUTF16(ctx, &mut len, text.as_value().as_raw());
+        let units = qjs::JS_ToCStringLenUTF16(raw, &mut len, text.as_value().as_raw());
         if units.is_null() {
             return Err(Error::Exception);
         }
-        let result = read(slice::from_raw_parts(units, len as usize));
-        qjs::JS_FreeCStringUTF16(ctx, units);
-        Ok(result)
+        let paid = toll::pay(ctx, len as usize);
+        let result = paid.map(|()| read(slice::from_raw_parts(units, len as usize)));
+        qjs::JS_FreeCStringUTF16(raw, units);
+        result
     }
 }
 

@@ -8,7 +8,10 @@ use crate::globals::{read_form, run, with_utf8};
 
 pub(super) fn build<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let tools = Object::new(ctx.clone())?;
-    tools.set("toASCII", Func::from(|name: JsString<'js>| with_utf8(name, quirks::domain_to_ascii)))?;
+    tools.set(
+        "toASCII",
+        Func::from(|name: JsString<'js>| with_utf8(name, quirks::domain_to_ascii)),
+    )?;
     tools.set(
         "toUnicode",
         Func::from(|name: JsString<'js>| with_utf8(name, quirks::domain_to_unicode)),

@@ -1,0 +1,73 @@
+# The ways into the project: `make help`. What takes more than a line is a script in scripts/.
+#
+#   PG=16               another major version of PostgreSQL; 15 is the default
+#   CARGO_TARGET_DIR=…  where everything is built and every server has its files; target/
+
+PG ?= 15
+override CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# build.rs gives the flag in question to the extension alone; as cargo-pgrx gives it to every crate,
+# every crate would be built twice.
+CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND := 1
+export PG CARGO_TARGET_DIR CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo demo-stop psql build install test unit-test pg-test cluster-test regress \
+	regress-accept types lint licences setup clean
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Shows plugins at work on events, in a private server that stays up
+	@scripts/demo
+
+demo-stop: ## Stops the server of the demo
+	@scripts/demo-cluster stop
+
+psql: ## Opens psql in the database of the demo
+	@scripts/demo-cluster psql demo
+
+build: setup ## Builds in release mode, into a private copy of PostgreSQL
+	@scripts/private-postgres
+	scripts/extension build
+
+install: setup ## Installs into the system's PostgreSQL, for CREATE EXTENSION posthog_plugins
+	@scripts/private-postgres
+	scripts/extension install
+
+test: unit-test pg-test cluster-test types ## Runs every test there is
+
+unit-test: ## Unit and property tests of the crates that need no server
+	cargo test --workspace --exclude posthog_plugins --exclude cluster
+
+pg-test: setup ## Tests inside a server: #[pg_test]
+	@scripts/private-postgres
+	scripts/pgrx-test
+
+cluster-test: build ## Tests of running servers: regress files, documents, plugins, several sessions
+	scripts/cluster-test
+
+regress: build ## Only the regress files
+	scripts/cluster-test --test regress
+
+regress-accept: build ## Takes over what the regress files print as what is expected
+	REGRESS_ACCEPT=1 scripts/cluster-test --test regress
+
+types: ## Checks the bundled plugins against the type declarations, where there is Node
+	@if command -v npm > /dev/null; \
+	then cd types && npm ci --silent --no-audit --no-fund && npm run --silent check; \
+	else echo "types: skipped, there is no npm"; fi
+
+lint: setup licences ## Formatting, clippy, licences
+	@scripts/private-postgres
+	cargo fmt --all --check
+	scripts/extension clippy
+
+licences: ## Licences of all dependencies
+	@scripts/licences
+
+setup: ## Installs what is missing: PostgreSQL, clang, cargo-pgrx
+	@scripts/setup
+
+clean: ## Stops the demo and removes all that was built
+	@scripts/clean
