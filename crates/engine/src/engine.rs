@@ -150,6 +150,8 @@ impl Engine {
         self.pauses.remove(&id);
         let mut machine = self.machine.take()?;
         let failure = machine.realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
+        // A realm is full of cycles; its memory is wanted now, not at the next threshold.
+        machine.runtime.run_gc();
         if !failure.as_ref().is_some_and(|failure| failure.kind.ends_the_runtime()) {
             self.machine = Some(machine);
         }

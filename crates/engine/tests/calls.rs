@@ -335,17 +335,19 @@ fn memory_is_flat_over_many_events_and_realms() {
     let mut bench = Bench::new();
     let script = "exports.processEvent = async event => {
         event.properties = { ...event.properties, list: [1, { a: event.event }] }; return event }";
-    let mut used = Vec::new();
-    for round in 0..40 {
-        for _ in 0..500 {
-            bench.process(script, EVENT);
-        }
-        bench.engine.tear_down(1);
-        if round == 4 || round == 39 {
-            used.push(bench.engine.memory_used());
-        }
-    }
-    assert!(used[1] <= used[0] + used[0] / 20, "{used:?}");
+    // The least of ten rounds: what is left when the garbage of the realms has been collected.
+    let mut least = |bench: &mut Bench| {
+        let rounds = (0..10).map(|_| {
+            (0..200).for_each(|_| drop(bench.process(script, EVENT)));
+            bench.engine.tear_down(1);
+            bench.engine.memory_used()
+        });
+        rounds.min().unwrap_or(0)
+    };
+    let first = least(&mut bench);
+    (0..5).for_each(|_| drop(least(&mut bench)));
+    let last = least(&mut bench);
+    assert!(last <= first + first / 50, "{first} bytes, then {last}");
 }
 
 #[test]
