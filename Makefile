@@ -12,8 +12,8 @@ export PG CARGO_TARGET_DIR CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-stop psql build install test unit-test pg-test cluster-test regress \
-	regress-accept types lint licences setup clean
+.PHONY: help demo demo-stop psql build install test quick-test regress-accept types lint licences \
+	setup clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,23 +35,14 @@ install: setup ## Installs into the system's PostgreSQL, for CREATE EXTENSION po
 	@scripts/private-postgres
 	scripts/extension install
 
-test: unit-test pg-test cluster-test types ## Runs every test there is
+test: build types ## Runs every test there is; ARGS='--test regress' selects, as in cargo test
+	scripts/test $(ARGS)
 
-unit-test: ## Unit and property tests of the crates that need no server
-	cargo test --workspace --exclude posthog_plugins --exclude cluster
-
-pg-test: setup ## Tests inside a server: #[pg_test]
-	@scripts/private-postgres
-	scripts/pgrx-test
-
-cluster-test: build ## Tests of running servers: regress files, documents, plugins, several sessions
-	scripts/cluster-test
-
-regress: build ## Only the regress files
-	scripts/cluster-test --test regress
+quick-test: ## Runs the tests that need no server: units and properties
+	cargo test --workspace --exclude posthog_plugins --exclude cluster $(ARGS)
 
 regress-accept: build ## Takes over what the regress files print as what is expected
-	REGRESS_ACCEPT=1 scripts/cluster-test --test regress
+	REGRESS_ACCEPT=1 scripts/test --test regress
 
 types: ## Checks the bundled plugins against the type declarations, where there is Node
 	@if command -v npm > /dev/null; \

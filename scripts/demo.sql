@@ -9,13 +9,14 @@ SET client_min_messages = warning;
 \echo '\n== The extension ==\n'
 CREATE EXTENSION posthog_plugins;
 
+\o /dev/null
 \echo '\n== Three plugins from the library ==\n'
-SELECT posthog_plugins.install_bundled('drop-events') \g /dev/null
-SELECT posthog_plugins.configure('drop-events', '{"events": "debug_*"}') \g /dev/null
-SELECT posthog_plugins.install_bundled('property-filter') \g /dev/null
-SELECT posthog_plugins.configure('property-filter', '{"properties": "$ip, email"}') \g /dev/null
-SELECT posthog_plugins.install_bundled('hello-world') \g /dev/null
-SELECT posthog_plugins.configure('hello-world', '{"name": "Postgres"}') \g /dev/null
+SELECT posthog_plugins.install_bundled('drop-events');
+SELECT posthog_plugins.configure('drop-events', '{"events": "debug_*"}');
+SELECT posthog_plugins.install_bundled('property-filter');
+SELECT posthog_plugins.configure('property-filter', '{"properties": "$ip, email"}');
+SELECT posthog_plugins.install_bundled('hello-world');
+SELECT posthog_plugins.configure('hello-world', '{"name": "Postgres"}');
 
 \echo '\n== One of your own ==\n'
 SELECT posthog_plugins.install($plugin$
@@ -27,13 +28,14 @@ SELECT posthog_plugins.install($plugin$
         }
         return event
     }
-$plugin$, '{"name": "Price in cents", "main": "index.ts"}') \g /dev/null
+$plugin$, '{"name": "Price in cents", "main": "index.ts"}');
 
 \echo '\n== The chain that an event goes through ==\n'
-SELECT posthog_plugins.enable('drop-events') \g /dev/null
-SELECT posthog_plugins.enable('property-filter') \g /dev/null
-SELECT posthog_plugins.enable('hello-world') \g /dev/null
-SELECT posthog_plugins.enable('price-in-cents') \g /dev/null
+SELECT posthog_plugins.enable('drop-events');
+SELECT posthog_plugins.enable('property-filter');
+SELECT posthog_plugins.enable('hello-world');
+SELECT posthog_plugins.enable('price-in-cents');
+\o
 SELECT position, plugin, config FROM posthog_plugins.chain;
 
 \echo '\n== Events, before and after ==\n'

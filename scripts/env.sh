@@ -8,8 +8,9 @@ pg=${PG:-15}
 target=${CARGO_TARGET_DIR:-$root/target}
 system_pg_config=${PG_CONFIG:-/usr/lib/postgresql/$pg/bin/pg_config}
 pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"$/\1/p' "$root/Cargo.toml")
-export PATH="$target/tools/bin:$PATH"
 mkdir -p "$target"
+target=$(cd -- "$target" && pwd -P) # as PostgreSQL will see it
+export PATH="$target/tools/bin:$PATH"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

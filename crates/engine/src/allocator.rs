@@ -1,24 +1,43 @@
 //! The allocator of a runtime: libc's, with a meter. QuickJS counts bytes itself but does not tell
 //! who was refused; the meter does, and its limit can change while the runtime lives.
+//!
+//! The meter also is the second place where running JavaScript meets the watch. QuickJS asks
+//! whether to stop once in 10,000 branches; a loop whose every turn parses a long text would run on
+//! for half a minute. Whatever takes long in the built-in functions allocates, so after each
+//! megabyte the meter asks, and refuses everything when the call has to stop.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use rquickjs::allocator::Allocator;
 
+use crate::watch::Watch;
+
+/// Bytes between two questions to the watch: about a tenth of a millisecond of allocating.
+const BYTES_PER_QUESTION: usize = 1 << 20;
+
 /// What a runtime holds, may hold, and whether it was refused more.
-#[derive(Debug, Default)]
 pub(crate) struct Meter {
     used: Cell<usize>,
     limit: Cell<usize>,
     refused: Cell<bool>,
+    watch: Rc<Watch>,
+    /// Bytes since the last question.
+    unasked: Cell<usize>,
+    /// Nothing is refused meanwhile.
+    building: Cell<bool>,
 }
 
 impl Meter {
-    pub(crate) fn new(limit: usize) -> Rc<Self> {
-        let meter = Meter::default();
-        meter.limit.set(limit);
-        Rc::new(meter)
+    pub(crate) fn new(limit: usize, watch: Rc<Watch>) -> Rc<Self> {
+        Rc::new(Meter {
+            used: Cell::new(0),
+            limit: Cell::new(limit),
+            refused: Cell::new(false),
+            watch,
+            unasked: Cell::new(0),
+            building: Cell::new(false),
+        })
     }
 
     pub(crate) fn set_limit(&self, limit: usize) {
@@ -37,8 +56,33 @@ impl Meter {
         self.refused.set(false);
     }
 
-    /// Whether `more` bytes fit; remembers a refusal.
+    /// Runs `build` without refusing it anything: QuickJS does not survive it when memory runs out
+    /// while it makes a runtime or a context, or compiles. What that takes is bounded otherwise, and
+    /// counts afterwards.
+    pub(crate) fn while_building<R>(&self, build: impl FnOnce() -> R) -> R {
+        let outer = self.building.replace(true);
+        let built = build();
+        self.building.set(outer);
+        built
+    }
+
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.used.get() > self.limit.get()
+    }
+
+    /// Whether `more` bytes may be had; remembers a refusal.
     fn admits(&self, more: usize) -> bool {
+        if self.building.get() {
+            return true;
+        }
+        let unasked = self.unasked.get().saturating_add(more);
+        self.unasked.set(unasked);
+        if unasked >= BYTES_PER_QUESTION {
+            if self.watch.must_stop() {
+                return false;
+            }
+            self.unasked.set(0);
+        }
         let fits = self.used.get().checked_add(more).is_some_and(|sum| sum <= self.limit.get());
         if !fits {
             self.refused.set(true);

@@ -19,7 +19,7 @@ where
     A: IntoArgs<'js>,
 {
     let returned: Value<'js> =
-        function.call(arguments).map_err(|_| Failure::pending(ctx, &tools.watch, &tools.meter))?;
+        function.call(arguments).map_err(|_| tools.failure(ctx))?;
     settle(ctx, returned, tools)
 }
 
@@ -29,12 +29,15 @@ fn settle<'js>(
     returned: Value<'js>,
     tools: &Tools,
 ) -> Result<Value<'js>, Failure> {
-    let pending = |_| Failure::pending(ctx, &tools.watch, &tools.meter);
+    let pending = |_| tools.failure(ctx);
     let Some(promise) = as_promise(ctx, returned.clone()).map_err(pending)? else {
         return Ok(returned);
     };
     while promise.state() == PromiseState::Pending {
         if !run_job(ctx, tools)? {
+            if tools.meter.refused() {
+                return Err(Failure::out_of_memory());
+            }
             return Err(Failure::new(
                 FailureKind::NeverSettles,
                 "the promise can never settle: nothing is left that could resolve it",
@@ -49,7 +52,7 @@ fn settle<'js>(
         _ => {
             // `result` throws the reason, which makes it the pending exception.
             let _: Option<rquickjs::Result<Value<'js>>> = promise.result();
-            Err(Failure::pending(ctx, &tools.watch, &tools.meter))
+            Err(tools.failure(ctx))
         }
     }
 }
@@ -92,10 +95,10 @@ fn run_job(ctx: &Ctx<'_>, tools: &Tools) -> Result<bool, Failure> {
     };
     // Asked for every job: short ones never reach QuickJS's own poll.
     if tools.watch.must_stop() {
-        return Err(Failure::pending(ctx, &tools.watch, &tools.meter));
+        return Err(tools.failure(ctx));
     }
     if result < 0 && tools.meter.refused() {
-        return Err(Failure::new(FailureKind::OutOfMemory, "the plugin ran out of memory"));
+        return Err(Failure::out_of_memory());
     }
     Ok(result != 0)
 }

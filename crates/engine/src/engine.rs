@@ -6,11 +6,12 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rquickjs::{Runtime, qjs};
+use rquickjs::{Context, Ctx, Runtime, qjs};
 
 use crate::allocator::{Meter, Metered};
 use crate::failure::{Failure, FailureKind};
 use crate::globals::Rejections;
+use crate::globals::script::{self, Compiled};
 use crate::host::Host;
 use crate::limits::Limits;
 use crate::program::Program;
@@ -134,6 +135,7 @@ impl Engine {
     pub fn check(&mut self, script: &str, script_name: &str) -> Result<(), Failure> {
         let machine = self.take_machine()?;
         let checked = Realm::check(&machine.runtime, script, script_name, &machine.tools);
+        machine.tools.watch.disarm();
         if !checked.as_ref().is_err_and(|failure| failure.kind.ends_the_runtime()) {
             self.machine = Some(machine);
         }
@@ -152,6 +154,7 @@ impl Engine {
         let failure = machine.realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
         // A realm is full of cycles; its memory is wanted now, not at the next threshold.
         machine.runtime.run_gc();
+        machine.tools.watch.disarm();
         if !failure.as_ref().is_some_and(|failure| failure.kind.ends_the_runtime()) {
             self.machine = Some(machine);
         }
@@ -180,6 +183,7 @@ impl Engine {
                 }
             }
             _ => {
+                machine.tools.watch.disarm();
                 self.machine = Some(machine);
                 if failure.is_none() {
                     self.pauses.remove(&id);
@@ -228,11 +232,11 @@ impl Engine {
 
 impl Machine {
     fn new(host: Rc<dyn Host>, limits: Limits) -> Result<Self, Failure> {
-        let meter = Meter::new(limits.memory);
-        let runtime = Runtime::new_with_alloc(Metered(meter.clone())).map_err(|_| {
-            Failure::new(FailureKind::OutOfMemory, "no memory for the JavaScript runtime")
-        })?;
         let watch = Watch::new(host.clone());
+        let meter = Meter::new(limits.memory, watch.clone());
+        let allocator = Metered(meter.clone());
+        let runtime = meter.while_building(|| Runtime::new_with_alloc(allocator));
+        let runtime = runtime.map_err(|_| no_memory())?;
         let polled = watch.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || polled.must_stop())));
         let rejections = Rejections::track(&runtime);
@@ -274,11 +278,46 @@ impl Machine {
     }
 }
 
-/// Tells QuickJS where its stack begins: a backend enters at any depth.
-pub(crate) fn enter(ctx: &rquickjs::Ctx<'_>, tools: &Tools) {
-    // SAFETY: the runtime is alive while a context of it is.
-    unsafe { qjs::JS_UpdateStackTop(qjs::JS_GetRuntime(ctx.as_raw().as_ptr())) };
-    tools.meter.forgive();
-    tools.rejections.take();
-    tools.watch.arm(tools.limits.call);
+impl Tools {
+    /// Begins a call: its time runs from here.
+    pub(crate) fn begin(&self) {
+        self.meter.forgive();
+        self.rejections.take();
+        self.watch.arm(self.limits.call);
+    }
+
+    /// Begins a call in a context, and tells QuickJS where its stack begins: a backend enters at
+    /// any depth.
+    pub(crate) fn enter(&self, ctx: &Ctx<'_>) {
+        // SAFETY: the runtime is alive while a context of it is.
+        unsafe { qjs::JS_UpdateStackTop(qjs::JS_GetRuntime(ctx.as_raw().as_ptr())) };
+        self.begin();
+    }
+
+    /// What the pending exception, or the limit that struck, came to.
+    pub(crate) fn failure(&self, ctx: &Ctx<'_>) -> Failure {
+        Failure::pending(ctx, &self.watch, &self.meter)
+    }
+
+    /// Compiles a script. Its length was bounded when it was installed.
+    pub(crate) fn compile<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        script: &str,
+        name: &str,
+    ) -> Result<Compiled<'js>, Failure> {
+        let compiled = self.meter.while_building(|| script::compile(ctx, script, name));
+        let compiled = compiled.map_err(|_| self.failure(ctx))?;
+        if self.meter.is_exhausted() { Err(Failure::out_of_memory()) } else { Ok(compiled) }
+    }
+
+    /// A new context in the runtime.
+    pub(crate) fn context(&self, runtime: &Runtime) -> Result<Context, Failure> {
+        let context = self.meter.while_building(|| Context::full(runtime));
+        context.ok().filter(|_| !self.meter.is_exhausted()).ok_or_else(no_memory)
+    }
+}
+
+fn no_memory() -> Failure {
+    Failure::new(FailureKind::OutOfMemory, "there is no memory left for another realm")
 }

@@ -78,29 +78,32 @@ impl Failure {
     /// The limits are asked first: after one of them struck, the exception itself is only debris.
     pub(crate) fn pending(ctx: &Ctx<'_>, watch: &Watch, meter: &Meter) -> Self {
         let thrown = ctx.catch();
-        match watch.stopped() {
-            Some(Stop::Host) => {
-                return Failure::new(FailureKind::Interrupted, "interrupted");
-            }
-            Some(Stop::Deadline) => {
-                return Failure {
-                    stack: stack_of(&thrown),
-                    ..Failure::new(FailureKind::TimedOut, "the call ran out of time")
-                };
-            }
-            None => {}
+        if let Some(stopped) = Failure::stopped(watch) {
+            return Failure { stack: stack_of(&thrown), ..stopped };
+        }
+        // Whatever is thrown after a refusal is a consequence of it.
+        if meter.refused() {
+            return Failure::out_of_memory();
         }
         let message = describe(ctx, &thrown);
-        let out_of_memory = thrown.is_null() || message.ends_with("out of memory");
-        if meter.refused() && out_of_memory {
-            return Failure::new(FailureKind::OutOfMemory, "the plugin ran out of memory");
-        }
         let kind = if message == "RangeError: Maximum call stack size exceeded" {
             FailureKind::StackOverflow
         } else {
             FailureKind::Threw
         };
         Failure { kind, message, stack: stack_of(&thrown) }
+    }
+
+    pub(crate) fn out_of_memory() -> Self {
+        Failure::new(FailureKind::OutOfMemory, "the plugin ran out of memory")
+    }
+
+    /// The failure of a call that had to stop, if it had to.
+    pub(crate) fn stopped(watch: &Watch) -> Option<Self> {
+        Some(match watch.stopped()? {
+            Stop::Host => Failure::new(FailureKind::Interrupted, "interrupted"),
+            Stop::Deadline => Failure::new(FailureKind::TimedOut, "the call ran out of time"),
+        })
     }
 
     /// The failure that a rejected promise carries.

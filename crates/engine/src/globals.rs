@@ -3,11 +3,12 @@
 mod buffer;
 mod bytes;
 mod console;
+mod dynamic_code;
 mod encoding;
 mod guards;
 mod lazy;
 mod rejections;
-mod script;
+pub(crate) mod script;
 mod toll;
 mod url;
 
@@ -27,7 +28,9 @@ pub(crate) use url::read_form;
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
 /// intrinsics is still the engine's own.
 pub(crate) fn install(ctx: &Ctx<'_>, program: &Program, tools: &Tools) -> Result<()> {
+    script::install(ctx, &tools.meter)?;
     guards::install(ctx)?;
+    dynamic_code::install(ctx, &tools.meter)?;
     toll::install(ctx, &tools.watch)?;
     let global = ctx.globals();
     for alias in ["global", "GLOBAL", "root"] {

@@ -1,15 +1,14 @@
 //! A realm: the JavaScript world of one config, from its script to its last call.
 
-use std::ffi::CString;
 use std::rc::Rc;
 
 use rquickjs::context::EvalOptions;
-use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value, qjs};
+use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value};
 
 use crate::call::{call, drain};
-use crate::engine::{Outcome, Tools, Verdict, enter};
+use crate::engine::{Outcome, Tools, Verdict};
 use crate::failure::{Failure, FailureKind};
-use crate::globals;
+use crate::globals::{self, script};
 use crate::program::Program;
 use crate::value::{self, Unrepresentable};
 
@@ -43,16 +42,19 @@ impl Realm {
         tools: &Tools,
     ) -> Result<Self, Failure> {
         let program = Rc::new(program.clone());
-        let context = Context::full(runtime)
-            .map_err(|_| Failure::new(FailureKind::OutOfMemory, "no memory for a realm"))?;
+        let context = tools.context(runtime)?;
         let loaded = context.with(|ctx| {
-            enter(&ctx, tools);
-            let failed = |_| Failure::pending(&ctx, &tools.watch, &tools.meter);
-            globals::install(&ctx, &program, tools).map_err(failed)?;
+            tools.enter(&ctx);
+            let failed = |_| tools.failure(&ctx);
+            tools
+                .meter
+                .while_building(|| globals::install(&ctx, &program, tools))
+                .map_err(failed)?;
             let meta = crate::meta::build(&ctx, &program).map_err(failed)?;
             evaluate(&ctx, "const module = {exports: {}}; let exports = {};", "prologue")
                 .map_err(failed)?;
-            evaluate(&ctx, program.script.as_str(), &program.script_name).map_err(failed)?;
+            let script = tools.compile(&ctx, &program.script, &program.script_name)?;
+            script::execute(&ctx, script).map_err(failed)?;
             drain(&ctx, tools)?;
             let functions = Functions::find(&ctx).map_err(failed)?;
             Ok((functions, Persistent::save(&ctx, meta)))
@@ -70,12 +72,9 @@ impl Realm {
         script_name: &str,
         tools: &Tools,
     ) -> Result<(), Failure> {
-        let no_memory = |_| Failure::new(FailureKind::OutOfMemory, "no memory to compile it");
-        let context = Context::full(runtime).map_err(no_memory)?;
-        context.with(|ctx| {
-            enter(&ctx, tools);
-            compile(&ctx, script, script_name)
-                .map_err(|_| Failure::pending(&ctx, &tools.watch, &tools.meter))
+        tools.context(runtime)?.with(|ctx| {
+            tools.enter(&ctx);
+            tools.compile(&ctx, script, script_name).map(drop)
         })
     }
 
@@ -112,8 +111,8 @@ impl Realm {
     ) -> Result<(), Failure> {
         let Some(hook) = hook else { return Ok(()) };
         self.context.with(|ctx| {
-            enter(&ctx, tools);
-            let failed = |_| Failure::pending(&ctx, &tools.watch, &tools.meter);
+            tools.enter(&ctx);
+            let failed = |_| tools.failure(&ctx);
             let hook = hook.clone().restore(&ctx).map_err(failed)?;
             let meta = self.meta.clone().restore(&ctx).map_err(failed)?;
             call(&ctx, &hook, (meta,), tools)?;
@@ -125,7 +124,7 @@ impl Realm {
     /// Runs `processEvent` on an event given as jsonb.
     pub(crate) fn process_event(&self, event: &[u8], tools: &Tools) -> Outcome {
         self.context.with(|ctx| {
-            enter(&ctx, tools);
+            tools.enter(&ctx);
             let (verdict, failure) = self.turn(&ctx, event, tools);
             let late = drain(&ctx, tools).err();
             let rejection = tools.rejections.take();
@@ -153,7 +152,7 @@ impl Realm {
             .map_err(|error| Failure::new(FailureKind::BadResult, error.to_string()))
             .and_then(|event| {
                 value::to_js(ctx, event.root(), tools.limits.depth)
-                    .map_err(|_| Failure::pending(ctx, &tools.watch, &tools.meter))
+                    .map_err(|_| tools.failure(ctx))
             });
         let input = match input {
             Ok(input) => input,
@@ -183,7 +182,7 @@ impl Realm {
         event: Value<'js>,
         tools: &Tools,
     ) -> Result<Value<'js>, Failure> {
-        let failed = |_| Failure::pending(ctx, &tools.watch, &tools.meter);
+        let failed = |_| tools.failure(ctx);
         let meta = self.meta.clone().restore(ctx).map_err(failed)?;
         if let Some(function) = &self.functions.process_event {
             let function = function.clone().restore(ctx).map_err(failed)?;
@@ -217,7 +216,7 @@ fn write_back<'js>(
     let returned = match value::write_event(ctx, value, original, &tools.limits, &tools.watch) {
         Ok(returned) => returned,
         Err(Unrepresentable::Exception) => {
-            return Err(Failure::pending(ctx, &tools.watch, &tools.meter));
+            return Err(tools.failure(ctx));
         }
         Err(Unrepresentable::Bad(why)) => return Err(bad(why)),
     };
@@ -245,22 +244,6 @@ fn evaluate(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {
     options.strict = false;
     options.filename = Some(name.to_owned());
     ctx.eval_with_options::<Value<'_>, _>(script, options).map(drop)
-}
-
-/// Compiles a script and drops the result.
-fn compile(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {
-    let script = CString::new(script)?;
-    let name = CString::new(name)?;
-    const FLAGS: i32 = (qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_COMPILE_ONLY) as i32;
-    // SAFETY: both texts end with the NUL that QuickJS wants; the result is owned and freed.
-    unsafe {
-        let raw = ctx.as_raw().as_ptr();
-        let length = script.as_bytes().len();
-        let compiled = qjs::JS_Eval(raw, script.as_ptr(), length as _, name.as_ptr(), FLAGS);
-        let refused = qjs::JS_IsException(compiled);
-        qjs::JS_FreeValue(raw, compiled);
-        if refused { Err(rquickjs::Error::Exception) } else { Ok(()) }
-    }
 }
 
 fn is_falsy(value: &Value<'_>) -> bool {

@@ -32,6 +32,12 @@ impl Watch {
         })
     }
 
+    /// Between calls nothing is to be stopped.
+    pub(crate) fn disarm(&self) {
+        self.deadline.set(None);
+        self.stopped.set(None);
+    }
+
     /// Starts the time of one call.
     pub(crate) fn arm(&self, time: Duration) {
         self.deadline.set(Instant::now().checked_add(time));

@@ -115,6 +115,17 @@ attacks! {
     new_function_has_no_way_out: "return new Function('while (true);')()" => TimedOut;
     out_of_memory_in_the_console_ends:
         "const a = []; try { while (true) a.push('x'.repeat(1000) + a.length) } catch {} while (true) console.log({ a })" => OutOfMemory | TimedOut | Threw;
+    parsing_without_end_times_out:
+        "const text = JSON.stringify(new Array(50000).fill(1)); while (true) JSON.parse(text)" => TimedOut;
+    repeating_without_end_times_out: "while (true) 'x'.repeat(1e6)" => TimedOut;
+    sorting_without_end_times_out:
+        "const a = Array.from({ length: 10000 }, (_, i) => -i); while (true) [...a].sort()" => TimedOut;
+    sorting_in_place_without_end_times_out:
+        "const a = Array.from({ length: 10000 }, (_, i) => -i); while (true) a.sort()" => TimedOut;
+    searching_an_array_without_end_times_out:
+        "const a = new Array(1e6).fill(0); while (true) a.indexOf(1)" => TimedOut;
+    searching_a_text_without_end_times_out:
+        "const a = 'a'.repeat(2e7); while (true) a.indexOf('b')" => TimedOut;
     waiting_is_not_possible: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)" => Threw;
     endless_logging_times_out: "while (true) console.log('x'.repeat(1000))" => TimedOut;
 }

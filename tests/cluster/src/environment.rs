@@ -1,5 +1,5 @@
-//! What the tests are told from outside: where PostgreSQL is and who runs it. `scripts/cluster-test`
-//! sets these variables.
+//! What the tests are told from outside: where PostgreSQL is and who runs it. `scripts/test` sets
+//! these variables.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Environment {
 }
 
 fn required(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these with `make cluster-test`"))
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test` sets it"))
 }
 
 /// The root of the repository.

@@ -5,8 +5,11 @@
 mod cluster;
 mod environment;
 pub mod markdown;
+pub mod process;
+mod session;
 mod wait;
 
 pub use cluster::{Cluster, Shutdown};
 pub use environment::{Environment, repository};
+pub use session::Session;
 pub use wait::wait_until;

@@ -5,12 +5,18 @@
 //! guards let every honest call through to the built-in function; the others go through a proxy
 //! whose traps are bytecode (see `guards.js`), which is slower, means the same, and can be stopped.
 
+use std::ptr::NonNull;
 use std::slice;
 
 use rquickjs::{Ctx, Function, Object, Result, Value, qjs};
 
+use super::toll;
+
 /// Longest array whose built-in loops are let through: 2²⁰ steps of up to 50 ns are 50 ms.
 const LONGEST_ARRAY: i64 = 1 << 20;
+
+/// Steps that are not worth a toll, so that ordinary calls do not notice the guard.
+const FREE_WORK: i64 = 256;
 
 /// Largest product of two string lengths that is searched natively: the worst case compares that
 /// many bytes, about a second.
@@ -135,12 +141,22 @@ impl<'a> GuardedCall<'a> {
         }
     }
 
-    fn call_native(&self) -> qjs::JSValue {
+    /// Calls the built-in function for about so many steps of work.
+    fn call_native(&self, work: i64) -> qjs::JSValue {
         let arguments = self.arguments.as_ptr().cast_mut();
         // SAFETY: all values are alive for the call; JS_Call does not write to its arguments.
         unsafe {
+            if work > FREE_WORK && self.pay(work).is_err() {
+                return qjs::JS_EXCEPTION;
+            }
             qjs::JS_Call(self.ctx, self.native, self.this, self.arguments.len() as i32, arguments)
         }
+    }
+
+    fn pay(&self, work: i64) -> Result<()> {
+        let ctx = NonNull::new(self.ctx).ok_or(rquickjs::Error::Unknown)?;
+        // SAFETY: QuickJS calls the guard inside a call of ours, under its runtime's lock.
+        toll::pay(&unsafe { Ctx::from_raw(ctx) }, usize::try_from(work).unwrap_or(usize::MAX))
     }
 
     /// `slow.call(native, this, ...arguments)`
@@ -155,17 +171,19 @@ impl<'a> GuardedCall<'a> {
         }
     }
 
-    /// A loop over this value is short: a primitive, or a real array, whose length is its own.
-    fn is_short(&self, value: qjs::JSValue) -> bool {
+    /// How many steps a loop over this value takes, if they are few: a primitive's, or a real
+    /// array's, whose length is its own.
+    fn short_length(&self, value: qjs::JSValue) -> Option<i64> {
         // SAFETY: class checks; the length of a real array is read without running any code.
         unsafe {
             if !qjs::JS_IsObject(value) {
-                return true;
+                return Some(0);
             }
             let mut length = 0;
-            qjs::JS_IsArray(value)
+            let short = qjs::JS_IsArray(value)
                 && qjs::JS_GetLength(self.ctx, value, &mut length) == 0
-                && length <= LONGEST_ARRAY
+                && length <= LONGEST_ARRAY;
+            short.then_some(length)
         }
     }
 
@@ -191,9 +209,14 @@ unsafe extern "C" fn array_guard(
 ) -> qjs::JSValue {
     // SAFETY: only `wrap` makes functions of this guard.
     let call = unsafe { GuardedCall::new(ctx, this, argc, argv, data) };
-    let short = call.is_short(this)
-        && (loops_over_arguments == 0 || call.arguments.iter().all(|value| call.is_short(*value)));
-    if short { call.call_native() } else { call.call_slow() }
+    let work = call.short_length(this).and_then(|own| {
+        let arguments = if loops_over_arguments == 0 { &[] } else { call.arguments };
+        arguments.iter().try_fold(own, |sum, value| Some(sum + call.short_length(*value)?))
+    });
+    match work {
+        Some(work) => call.call_native(work),
+        None => call.call_slow(),
+    }
 }
 
 unsafe extern "C" fn string_guard(
@@ -209,10 +232,16 @@ unsafe extern "C" fn string_guard(
     let text = call.string_length(this);
     let pattern = call.arguments.first().map(|pattern| call.string_length(*pattern));
     match (text, pattern) {
-        (Some(_), None) => call.call_native(),
+        (Some(text), None) => call.call_native(text),
         (Some(text), Some(Some(pattern))) if text.saturating_mul(pattern) <= LARGEST_SEARCH => {
-            call.call_native()
+            call.call_native(search_work(text, pattern))
         }
         _ => call.call_slow(),
     }
+}
+
+/// Steps of a search: one for each character, and in the worst case a comparison of the pattern at
+/// each, which goes 16 bytes at a time.
+fn search_work(text: i64, pattern: i64) -> i64 {
+    text + text.saturating_mul(pattern) / 16
 }
