@@ -99,11 +99,12 @@ impl Backend {
     }
 
     fn refresh(&mut self) -> Result<()> {
-        let links: Vec<Rc<Link>> = read()?.into_iter().map(|link| Rc::new(Link::new(link))).collect();
+        let links: Vec<Rc<Link>> =
+            read()?.into_iter().map(|link| Rc::new(Link::new(link))).collect();
         let unchanged = |old: &Link| {
-            links.iter().any(|new| {
-                new.program.id == old.program.id && new.fingerprint == old.fingerprint
-            })
+            links
+                .iter()
+                .any(|new| new.program.id == old.program.id && new.fingerprint == old.fingerprint)
         };
         for old in std::mem::take(&mut self.links) {
             if !unchanged(&old) {

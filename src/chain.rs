@@ -104,8 +104,8 @@ fn report(link: &Rc<Link>, failure: Failure, event: &[u8]) {
 fn locate(link: &Link, failure: Failure) -> Failure {
     let Some(stack) = failure.stack else { return failure };
     let program = &link.program;
-    let map = plugins::source_map(&program.plugin, link.version)
-        .and_then(|json| SourceMap::parse(&json));
+    let map =
+        plugins::source_map(&program.plugin, link.version).and_then(|json| SourceMap::parse(&json));
     let stack = match map {
         Some(map) => map.rewrite_stack(&stack, &program.script_name, &program.script_name),
         None => stack,

@@ -12,8 +12,8 @@ use source::archive::{self, Package};
 use source::manifest::{Manifest, slug};
 use source::transpile::{self, Script, SourceMap, transpile};
 
-use crate::catalog::plugins::{self, NewVersion};
 use crate::catalog::caller_name;
+use crate::catalog::plugins::{self, NewVersion};
 use crate::error::{Error, Result};
 use crate::{backend, library, settings};
 
@@ -101,8 +101,9 @@ pub fn install_directory(path: &str) -> Result<String> {
         return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
     }
     let limits = limits();
-    let package = Package::from_files(|name| read_inside(&folder, name, limits.file_bytes), &limits)
-        .map_err(Error::Archive)?;
+    let package =
+        Package::from_files(|name| read_inside(&folder, name, limits.file_bytes), &limits)
+            .map_err(Error::Archive)?;
     install_package(package)
 }
 

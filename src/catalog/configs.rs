@@ -6,9 +6,9 @@ use pgrx::spi::{SpiClient, SpiResult};
 use serde_json::{Map, Value};
 use source::manifest::{FieldType, Manifest};
 
+use super::as_owner;
 use super::links::{OnError, object};
 use super::plugins::{current, lock};
-use super::as_owner;
 use crate::error::{Error, Result};
 
 /// Which config of a plugin is meant.
@@ -42,7 +42,8 @@ pub fn configure(
         let given = manifest.normalise(&given).map_err(refuse)?;
         let (settings, secrets) = manifest.split_secrets(given.values);
         let found = find(client, target)?;
-        let mut every_secret = found.as_ref().map(|config| config.secrets.clone()).unwrap_or_default();
+        let mut every_secret =
+            found.as_ref().map(|config| config.secrets.clone()).unwrap_or_default();
         every_secret.extend(secrets.clone());
         // Attachments can only be given afterwards; `enable` asks for them.
         let attachments: Vec<&str> = manifest
@@ -62,11 +63,7 @@ pub fn configure(
                 SET config = $2, updated_at = pg_catalog.now(), on_error = COALESCE($3, on_error)
               WHERE id = $1",
             None,
-            &[
-                id.into(),
-                JsonB(Value::Object(settings)).into(),
-                on_error.map(OnError::name).into(),
-            ],
+            &[id.into(), JsonB(Value::Object(settings)).into(), on_error.map(OnError::name).into()],
         )?;
         store_secrets(client, id, secrets)?;
         Ok((id, given.unknown))
@@ -231,7 +228,9 @@ pub(super) fn follow_manifest(
             )?;
             store_secrets(client, id, exposed)?;
         }
-        if config.enabled && let Err(error) = check_complete(manifest, &config) {
+        if config.enabled
+            && let Err(error) = check_complete(manifest, &config)
+        {
             warning!("plugin \"{plugin}\", config {id}: {}", error.message());
         }
     }

@@ -154,4 +154,3 @@ fn usable(block: *mut u8) -> usize {
     // SAFETY: null gives 0; every other block here came from malloc and is still allocated.
     unsafe { libc::malloc_usable_size(block.cast()) }
 }
-

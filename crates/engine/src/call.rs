@@ -18,17 +18,12 @@ pub(crate) fn call<'js, A>(
 where
     A: IntoArgs<'js>,
 {
-    let returned: Value<'js> =
-        function.call(arguments).map_err(|_| tools.failure(ctx))?;
+    let returned: Value<'js> = function.call(arguments).map_err(|_| tools.failure(ctx))?;
     settle(ctx, returned, tools)
 }
 
 /// The value of a promise or thenable; any other value as it is.
-fn settle<'js>(
-    ctx: &Ctx<'js>,
-    returned: Value<'js>,
-    tools: &Tools,
-) -> Result<Value<'js>, Failure> {
+fn settle<'js>(ctx: &Ctx<'js>, returned: Value<'js>, tools: &Tools) -> Result<Value<'js>, Failure> {
     let pending = |_| tools.failure(ctx);
     let Some(promise) = as_promise(ctx, returned.clone()).map_err(pending)? else {
         return Ok(returned);
@@ -57,10 +52,7 @@ fn settle<'js>(
     }
 }
 
-fn as_promise<'js>(
-    ctx: &Ctx<'js>,
-    returned: Value<'js>,
-) -> rquickjs::Result<Option<Promise<'js>>> {
+fn as_promise<'js>(ctx: &Ctx<'js>, returned: Value<'js>) -> rquickjs::Result<Option<Promise<'js>>> {
     if let Some(promise) = returned.as_promise() {
         return Ok(Some(promise.clone()));
     }

@@ -256,9 +256,7 @@ impl Machine {
     fn prepare(&mut self, program: &Program) -> Result<(), Failure> {
         let realm = match self.realms.entry(program.id) {
             Entry::Occupied(realm) => realm.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(Realm::load(&self.runtime, program, &self.tools)?)
-            }
+            Entry::Vacant(place) => place.insert(Realm::load(&self.runtime, program, &self.tools)?),
         };
         if !realm.processes_events() {
             return Ok(());

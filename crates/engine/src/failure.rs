@@ -107,11 +107,7 @@ impl Failure {
     }
 
     /// The failure that a rejected promise carries.
-    pub(crate) fn of_reason<'js>(
-        ctx: &Ctx<'js>,
-        kind: FailureKind,
-        reason: &Value<'js>,
-    ) -> Self {
+    pub(crate) fn of_reason<'js>(ctx: &Ctx<'js>, kind: FailureKind, reason: &Value<'js>) -> Self {
         Failure { kind, message: describe(ctx, reason), stack: stack_of(reason) }
     }
 }

@@ -7,10 +7,7 @@ use rquickjs::{Ctx, Function, Object, Result, TypedArray, Value};
 use crate::globals;
 use crate::program::Program;
 
-pub(crate) fn build<'js>(
-    ctx: &Ctx<'js>,
-    program: &Program,
-) -> Result<Object<'js>> {
+pub(crate) fn build<'js>(ctx: &Ctx<'js>, program: &Program) -> Result<Object<'js>> {
     let meta = Object::new(ctx.clone())?;
     let config: Value<'js> = ctx.json_parse(program.config.as_str())?;
     meta.set("config", freeze(ctx, config)?)?;

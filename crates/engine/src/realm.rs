@@ -142,17 +142,11 @@ impl Realm {
         })
     }
 
-    fn turn<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        event: &[u8],
-        tools: &Tools,
-    ) -> (Verdict, Option<Failure>) {
+    fn turn<'js>(&self, ctx: &Ctx<'js>, event: &[u8], tools: &Tools) -> (Verdict, Option<Failure>) {
         let input = jsonb::Document::new(event)
             .map_err(|error| Failure::new(FailureKind::BadResult, error.to_string()))
             .and_then(|event| {
-                value::to_js(ctx, event.root(), tools.limits.depth)
-                    .map_err(|_| tools.failure(ctx))
+                value::to_js(ctx, event.root(), tools.limits.depth).map_err(|_| tools.failure(ctx))
             });
         let input = match input {
             Ok(input) => input,
@@ -220,11 +214,8 @@ fn write_back<'js>(
         }
         Err(Unrepresentable::Bad(why)) => return Err(bad(why)),
     };
-    let verdict = if returned.bytes == event {
-        Verdict::Unchanged
-    } else {
-        Verdict::Changed(returned.bytes)
-    };
+    let verdict =
+        if returned.bytes == event { Verdict::Unchanged } else { Verdict::Changed(returned.bytes) };
     let failure = returned.team_changed.then(|| {
         let message = "IllegalOperationError: a plugin cannot change team_id";
         Failure::new(FailureKind::TeamChanged, message)
@@ -234,8 +225,7 @@ fn write_back<'js>(
 
 /// A failed load keeps the kinds that end the runtime; all else is one kind.
 fn not_loaded(failure: Failure, program: &Program) -> Failure {
-    let kind =
-        if failure.kind.ends_the_runtime() { failure.kind } else { FailureKind::NotLoaded };
+    let kind = if failure.kind.ends_the_runtime() { failure.kind } else { FailureKind::NotLoaded };
     Failure { kind, ..failure }.map_texts(|text| program.redact(text))
 }
 

@@ -151,7 +151,8 @@ fn anything_can_be_thrown() {
 #[test]
 fn the_team_is_put_back() {
     for change in ["event.team_id = 3", "delete event.team_id", "event = { event: 'new' }"] {
-        let script = format!("exports.processEvent = event => {{ {change}; event.seen = 1; return event }}");
+        let script =
+            format!("exports.processEvent = event => {{ {change}; event.seen = 1; return event }}");
         let outcome = Bench::new().run(&program(1, &script), EVENT);
         assert_eq!(outcome.failure.clone().expect(change).kind, FailureKind::TeamChanged);
         let event = after(&outcome, EVENT).unwrap();
@@ -161,7 +162,8 @@ fn the_team_is_put_back() {
 
 #[test]
 fn an_unhandled_rejection_is_a_failure_of_its_call() {
-    let script = "exports.processEvent = event => { Promise.reject(new Error('floating')); return event }";
+    let script =
+        "exports.processEvent = event => { Promise.reject(new Error('floating')); return event }";
     let mut bench = Bench::new();
     let failure = bench.run(&program(1, script), EVENT).failure.unwrap();
     assert_eq!(failure.kind, FailureKind::UnhandledRejection);
@@ -190,8 +192,7 @@ fn a_plugin_that_keeps_timing_out_is_suspended() {
     let limits = Limits { call: Duration::from_millis(20), ..Limits::default() };
     let mut bench = Bench::with_limits(limits);
     let endless = program(1, "exports.processEvent = () => { while (true); }");
-    let kinds: Vec<_> =
-        (0..5).map(|_| bench.run(&endless, EVENT).failure.unwrap().kind).collect();
+    let kinds: Vec<_> = (0..5).map(|_| bench.run(&endless, EVENT).failure.unwrap().kind).collect();
     use FailureKind::{Suspended, TimedOut};
     assert_eq!(kinds, [TimedOut, TimedOut, TimedOut, Suspended, Suspended]);
     let other = bench.run(&program(2, "exports.processEvent = e => e"), EVENT);
@@ -241,7 +242,10 @@ fn proto_keys_are_ordinary_keys() {
     let event = r#"{"event": "x", "__proto__": {"a": 1}, "properties": {"__proto__": 5, "constructor": 6}}"#;
     let mut bench = Bench::new();
     let outcome = bench.run(
-        &program(1, "exports.processEvent = event => { event.a = event.a === undefined; return event }"),
+        &program(
+            1,
+            "exports.processEvent = event => { event.a = event.a === undefined; return event }",
+        ),
         event,
     );
     let mut expected: serde_json::Value = serde_json::from_str(event).unwrap();

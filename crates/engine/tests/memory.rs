@@ -54,10 +54,13 @@ fn outcome_with(bytes: usize, program: &Program) -> Option<FailureKind> {
 #[test]
 fn code_made_at_run_time_is_bounded_not_starved() {
     let mut bench = Bench::new();
-    for code in ["eval('1'.repeat(300000))", "new Function('/*' + 'x'.repeat(300000) + '*/')",
-        "(async () => {}).constructor('x'.repeat(300000))", "Function.prototype.constructor('x'.repeat(3e5))",
-        "Object.getPrototypeOf((async () => {}).constructor)('x'.repeat(3e5))"]
-    {
+    for code in [
+        "eval('1'.repeat(300000))",
+        "new Function('/*' + 'x'.repeat(300000) + '*/')",
+        "(async () => {}).constructor('x'.repeat(300000))",
+        "Function.prototype.constructor('x'.repeat(3e5))",
+        "Object.getPrototypeOf((async () => {}).constructor)('x'.repeat(3e5))",
+    ] {
         let script = format!("exports.processEvent = () => {code}");
         let failure = bench.run(&program(1, &script), EVENT).failure.unwrap();
         bench.engine.tear_down(1);
@@ -89,10 +92,7 @@ fn wherever_memory_runs_out_there_is_an_outcome() {
     }
     assert_eq!(outcomes.first(), Some(&Some(FailureKind::OutOfMemory)));
     assert_eq!(outcomes.last(), Some(&None), "1.5 MB are enough");
-    let unexpected: Vec<_> = outcomes
-        .iter()
-        .flatten()
-        .filter(|kind| **kind != FailureKind::OutOfMemory)
-        .collect();
+    let unexpected: Vec<_> =
+        outcomes.iter().flatten().filter(|kind| **kind != FailureKind::OutOfMemory).collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
 }

@@ -27,11 +27,7 @@ const METHODS: [(&str, Level); 6] = [
     ("trace", Level::Debug),
 ];
 
-pub(super) fn build<'js>(
-    ctx: &Ctx<'js>,
-    program: &Program,
-    tools: &Tools,
-) -> Result<Object<'js>> {
+pub(super) fn build<'js>(ctx: &Ctx<'js>, program: &Program, tools: &Tools) -> Result<Object<'js>> {
     let console = Object::new(ctx.clone())?;
     let redactor = Rc::new(program.clone());
     let budget = Rc::new(Budget::default());

@@ -126,7 +126,9 @@ impl<'js> Writing<'_, 'js> {
             self.account(text.len())?;
             self.out.string(&text)?;
         } else if value.is_big_int() {
-            return Err(Exception::throw_type(&self.ctx, "a BigInt cannot be stored as JSON").into());
+            return Err(
+                Exception::throw_type(&self.ctx, "a BigInt cannot be stored as JSON").into()
+            );
         } else if value.is_object() && !value.is_function() {
             self.container(value, original)?;
         } else {
@@ -178,8 +180,11 @@ impl<'js> Writing<'_, 'js> {
                 }
                 Value::from_raw(self.ctx.clone(), element)
             };
-            let element =
-                if element.is_object() { self.resolve(element, &index.to_string())? } else { element };
+            let element = if element.is_object() {
+                self.resolve(element, &index.to_string())?
+            } else {
+                element
+            };
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             let before = original.map_or(Ok(None), |array| array.get(index))?;
             self.value(&element, before)?;
