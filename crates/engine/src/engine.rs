@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use rquickjs::{Context, Ctx, Runtime, qjs};
 
@@ -14,6 +13,7 @@ use crate::globals::Rejections;
 use crate::globals::script::{self, Compiled};
 use crate::host::Host;
 use crate::limits::Limits;
+use crate::pauses::Pauses;
 use crate::program::Program;
 use crate::realm::Realm;
 use crate::watch::Watch;
@@ -54,7 +54,7 @@ pub struct Engine {
     host: Rc<dyn Host>,
     limits: Limits,
     machine: Option<Machine>,
-    pauses: HashMap<i32, Pause>,
+    pauses: Pauses,
 }
 
 /// A runtime and what lives in it. Realms go first: their values need the runtime.
@@ -73,29 +73,10 @@ pub(crate) struct Tools {
     pub(crate) rejections: Rejections,
 }
 
-/// A config that is not called before `until`: it could not be loaded, or used up its limits
-/// [`STRIKES`] times in a row.
-struct Pause {
-    strikes: u32,
-    length: Duration,
-    until: Option<Instant>,
-    failure: Failure,
-}
-
-/// Three: once may be the machine, twice a bad event. A plugin that runs into its limits on every
-/// event would otherwise hold up every insert for the whole time limit.
-const STRIKES: u32 = 3;
-
-/// PostHog's first wait before it sets a plugin up again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Long enough to cost nothing, short enough that what was broken outside heals by itself.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
 impl Engine {
     /// An engine that has not allocated anything yet.
     pub fn new(host: Rc<dyn Host>) -> Self {
-        Engine { host, limits: Limits::default(), machine: None, pauses: HashMap::new() }
+        Engine { host, limits: Limits::default(), machine: None, pauses: Pauses::default() }
     }
 
     /// Applies limits from the next call on, also to live realms.
@@ -111,22 +92,31 @@ impl Engine {
 
     /// Runs the program's `processEvent` on an event given as jsonb.
     pub fn process_event(&mut self, program: &Program, event: &[u8]) -> Outcome {
-        if let Some(failure) = self.paused(program.id) {
-            return Outcome::failed(failure);
+        if let Some(failure) = self.pauses.running(program.id) {
+            return Outcome::failed(failure.clone());
         }
         // Taken out for the call: a panic on the way drops it instead of leaving it half-used.
         let mut machine = match self.take_machine() {
             Ok(machine) => machine,
             Err(failure) => return Outcome::failed(failure),
         };
+        let id = program.id;
         let outcome = match machine.prepare(program) {
-            Ok(()) => machine.process_event(program.id, event),
+            Ok(()) => machine.process_event(id, event),
             Err(failure) => {
-                self.pause(program.id, &failure);
+                // The host's interrupts are not the plugin's fault.
+                if failure.kind != FailureKind::Interrupted {
+                    self.pauses.begin(id, &failure);
+                }
                 Outcome::failed(failure)
             }
         };
-        self.put_back(machine, program.id, outcome.failure.as_ref());
+        self.put_back(machine, outcome.failure.as_ref());
+        match &outcome.failure {
+            None => self.pauses.forget(id),
+            Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
+            Some(_) => {}
+        }
         outcome
     }
 
@@ -135,10 +125,7 @@ impl Engine {
     pub fn check(&mut self, script: &str, script_name: &str) -> Result<(), Failure> {
         let machine = self.take_machine()?;
         let checked = Realm::check(&machine.runtime, script, script_name, &machine.tools);
-        machine.tools.watch.disarm();
-        if !checked.as_ref().is_err_and(|failure| failure.kind.ends_the_runtime()) {
-            self.machine = Some(machine);
-        }
+        self.put_back(machine, checked.as_ref().err());
         checked
     }
 
@@ -149,15 +136,12 @@ impl Engine {
 
     /// Calls `teardownPlugin` where the realm was set up, and removes the realm.
     pub fn tear_down(&mut self, id: i32) -> Option<Failure> {
-        self.pauses.remove(&id);
+        self.pauses.forget(id);
         let mut machine = self.machine.take()?;
         let failure = machine.realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
         // A realm is full of cycles; its memory is wanted now, not at the next threshold.
         machine.runtime.run_gc();
-        machine.tools.watch.disarm();
-        if !failure.as_ref().is_some_and(|failure| failure.kind.ends_the_runtime()) {
-            self.machine = Some(machine);
-        }
+        self.put_back(machine, failure.as_ref());
         failure
     }
 
@@ -173,60 +157,12 @@ impl Engine {
         }
     }
 
-    fn put_back(&mut self, machine: Machine, id: i32, failure: Option<&Failure>) {
-        match failure {
-            Some(failure) if failure.kind.ends_the_runtime() => {
-                drop(machine);
-                // The host's interrupts are not the plugin's fault.
-                if failure.kind != FailureKind::Interrupted {
-                    self.strike(id, failure);
-                }
-            }
-            _ => {
-                machine.tools.watch.disarm();
-                self.machine = Some(machine);
-                if failure.is_none() {
-                    self.pauses.remove(&id);
-                }
-            }
+    /// Keeps the runtime for the next call, unless this one's failure has shaken it.
+    fn put_back(&mut self, machine: Machine, failure: Option<&Failure>) {
+        machine.tools.watch.disarm();
+        if !failure.is_some_and(|failure| failure.kind.ends_the_runtime()) {
+            self.machine = Some(machine);
         }
-    }
-
-    fn paused(&self, id: i32) -> Option<Failure> {
-        let pause = self.pauses.get(&id)?;
-        pause.until.is_some_and(|until| Instant::now() < until).then(|| pause.failure.clone())
-    }
-
-    /// Counts a call that ran into a limit; enough of them pause the config.
-    fn strike(&mut self, id: i32, failure: &Failure) {
-        let strikes = self.pauses.get(&id).map_or(0, |pause| pause.strikes) + 1;
-        if strikes >= STRIKES {
-            let suspended = Failure::new(
-                FailureKind::Suspended,
-                format!("not called for a while, because {strikes} calls failed: {failure}"),
-            );
-            self.pause(id, &suspended);
-        } else if !self.pauses.contains_key(&id) {
-            let pause =
-                Pause { strikes, length: FIRST_PAUSE, until: None, failure: failure.clone() };
-            self.pauses.insert(id, pause);
-        }
-        if let Some(pause) = self.pauses.get_mut(&id) {
-            pause.strikes = strikes;
-        }
-    }
-
-    fn pause(&mut self, id: i32, failure: &Failure) {
-        if failure.kind == FailureKind::Interrupted {
-            return;
-        }
-        let length = match self.pauses.get(&id) {
-            Some(Pause { until: Some(_), length, .. }) => (*length * 2).min(LONGEST_PAUSE),
-            _ => FIRST_PAUSE,
-        };
-        let strikes = self.pauses.get(&id).map_or(0, |pause| pause.strikes);
-        let until = Instant::now().checked_add(length);
-        self.pauses.insert(id, Pause { strikes, length, until, failure: failure.clone() });
     }
 }
 

@@ -45,15 +45,17 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// After these the runtime is not to be trusted any more.
-    pub(crate) fn ends_the_runtime(self) -> bool {
+    /// The plugin used up what it may use.
+    pub(crate) fn is_a_limit(self) -> bool {
         matches!(
             self,
-            FailureKind::TimedOut
-                | FailureKind::OutOfMemory
-                | FailureKind::StackOverflow
-                | FailureKind::Interrupted
+            FailureKind::TimedOut | FailureKind::OutOfMemory | FailureKind::StackOverflow
         )
+    }
+
+    /// After these the runtime is not to be trusted any more.
+    pub(crate) fn ends_the_runtime(self) -> bool {
+        self.is_a_limit() || self == FailureKind::Interrupted
     }
 }
 

@@ -11,6 +11,7 @@ mod host;
 mod limits;
 mod meta;
 mod modules;
+mod pauses;
 mod program;
 mod realm;
 mod value;

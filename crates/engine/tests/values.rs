@@ -1,5 +1,7 @@
 //! The way of values into JavaScript and back: what a plugin does not touch comes back as it was.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 mod common;
 
 use common::{Bench, after, program, to_jsonb};

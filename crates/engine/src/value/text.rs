@@ -20,11 +20,10 @@ fn argument_text<'js>(ctx: &Ctx<'js>, argument: &Value<'js>) -> Result<String> {
         let description: Option<String> = symbol.description()?.get()?;
         return Ok(format!("Symbol({})", description.unwrap_or_default()));
     }
-    let json = argument.is_array() || (argument.is_object() && !argument.is_function());
-    if json && (argument.is_array() || coerce(ctx, argument)? == "[object Object]") {
-        if let Some(json) = ctx.json_stringify(argument.clone())? {
-            return json.to_string();
-        }
+    let json = argument.is_object() && !argument.is_function();
+    let plain = json && (argument.is_array() || coerce(ctx, argument)? == "[object Object]");
+    if plain && let Some(json) = ctx.json_stringify(argument.clone())? {
+        return json.to_string();
     }
     coerce(ctx, argument)
 }
