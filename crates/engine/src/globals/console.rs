@@ -37,12 +37,14 @@ pub(super) fn build<'js>(ctx: &Ctx<'js>, program: &Program, tools: &Tools) -> Re
         let redactor = redactor.clone();
         let budget = budget.clone();
         let method = move |ctx: Ctx<'js>, arguments: Rest<Value<'js>>| -> Result<()> {
+            if budget.is_spent(watch.calls()) {
+                return Ok(());
+            }
             let line = console_text(&ctx, &arguments.0)?;
             let line = redactor.redact(shorten(line, LONGEST_LINE));
-            let (level, message) = match budget.spend(watch.calls(), line.len()) {
+            let (level, message) = match budget.spend(line.len()) {
                 Spent::Fits => (level, line.as_str()),
-                Spent::First => (Level::Warn, "the rest of what this call logged is left out"),
-                Spent::Over => return Ok(()),
+                Spent::Over => (Level::Warn, "the rest of what this call logged is left out"),
             };
             let Program { id, plugin, .. } = &*redactor;
             host.log(LogLine { program: *id, plugin, level, message });
@@ -62,24 +64,21 @@ struct Budget {
 
 enum Spent {
     Fits,
-    /// The first line that does not fit.
-    First,
     Over,
 }
 
 impl Budget {
-    fn spend(&self, call: u64, bytes: usize) -> Spent {
+    /// Whether nothing more of the call is logged.
+    fn is_spent(&self, call: u64) -> bool {
         if self.call.replace(call) != call {
             self.bytes.set(0);
         }
+        self.bytes.get() > BYTES_PER_CALL
+    }
+
+    fn spend(&self, bytes: usize) -> Spent {
         // An empty line costs as well.
-        let before = self.bytes.get();
-        let after = before.saturating_add(bytes + 64);
-        self.bytes.set(after);
-        match (before <= BYTES_PER_CALL, after <= BYTES_PER_CALL) {
-            (_, true) => Spent::Fits,
-            (true, false) => Spent::First,
-            (false, false) => Spent::Over,
-        }
+        self.bytes.set(self.bytes.get().saturating_add(bytes + 64));
+        if self.bytes.get() <= BYTES_PER_CALL { Spent::Fits } else { Spent::Over }
     }
 }

@@ -1,7 +1,7 @@
 //! A host that remembers what plugins log, and an engine with one plugin.
 #![allow(dead_code)] // Each test file uses its own part of this.
-#![allow(dead_code)] // Each test file uses its own part of this.
 #![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
