@@ -52,6 +52,7 @@ types: ## Checks the bundled plugins against the type declarations, where there 
 lint: setup licences ## Formatting, clippy, licences
 	@scripts/private-postgres
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	scripts/extension clippy
 
 licences: ## Licences of all dependencies

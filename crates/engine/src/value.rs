@@ -1,6 +1,7 @@
 //! JSON values on both sides of the border: jsonb into JavaScript, JavaScript into jsonb, and
 //! texts for logs and errors.
 
+mod raw;
 mod read;
 mod text;
 mod write;

@@ -49,9 +49,9 @@ attacks! {
     an_endless_generator_times_out:
         "for (const x of (function* () { while (true) yield 1 })()); return event" => TimedOut;
     an_endless_promise_chain_times_out:
-        "const again = () => Promise.resolve().then(again); return again().then(() => event)" => TimedOut;
+        "const again = () => Promise.resolve().then(again); return again().then(() => event)" => TimedOut | OutOfMemory;
     a_floating_endless_promise_chain_times_out:
-        "const again = () => Promise.resolve().then(again); again(); return event" => TimedOut;
+        "const again = () => Promise.resolve().then(again); again(); return event" => TimedOut | OutOfMemory;
     a_promise_that_never_settles_fails: "return new Promise(() => {})" => NeverSettles;
     a_thenable_that_never_settles_fails: "return { then() {} }" => NeverSettles;
     catastrophic_backtracking_times_out:

@@ -50,7 +50,11 @@ fn required(name: &str) -> String {
 /// The root of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/cluster is two deep").into()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("tests/cluster is two deep")
+        .into()
 }
 
 /// Runs a command to its end and returns what it printed; panics with everything if it failed.

@@ -112,22 +112,19 @@ fn goes_on(client: &mut Client, after: &str) {
     );
 }
 
-/// Runs the call in another session, waits until it is at work, and returns the error it ends with
-/// after `end`, and the time that took.
-fn ended_by(mut client: Client, call: &str, end: impl FnOnce(i32)) -> (Client, SqlState, Duration) {
+/// Runs the call in the session and `end` as soon as it is at work; returns the error that it ended
+/// with, and the time from `end` until then.
+fn ended_by(client: &mut Client, call: &str, end: impl FnOnce(i32)) -> (SqlState, Duration) {
     let pid = client.pid();
     let before = ticks_of(pid);
     thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            let code = client.refusal(call);
-            (code, Instant::now())
-        });
+        let running = scope.spawn(move || (client.refusal(call), Instant::now()));
         // It is inside JavaScript by then: loading the plugin takes less than a tick.
         wait_until("the plugin is at work", || ticks_of(pid) >= before + 5);
         let begin = Instant::now();
         end(pid);
         let (code, at) = running.join().unwrap();
-        (client, code, at.saturating_duration_since(begin))
+        (code, at.saturating_duration_since(begin))
     })
 }
 
@@ -157,10 +154,9 @@ fn pg_cancel_backend_ends_every_endless_plugin() {
     let mut admin = cluster.connect("endless");
     let mut client = cluster.connect("endless");
     for (team, name) in names() {
-        let (same, code, late) = ended_by(client, &endless_call(team), |pid| {
+        let (code, late) = ended_by(&mut client, &endless_call(team), |pid| {
             admin.run(&format!("SELECT pg_cancel_backend({pid})"));
         });
-        client = same;
         assert_eq!(code, SqlState::QUERY_CANCELED, "{name}");
         assert!(late < LATE, "{name} ended {late:?} late");
         goes_on(&mut client, name);
@@ -173,8 +169,8 @@ fn pg_terminate_backend_ends_every_endless_plugin_with_its_connection() {
     let mut admin = cluster.connect("endless");
     let started: String = admin.value("SELECT pg_postmaster_start_time()::text");
     for (team, name) in names() {
-        let client = cluster.connect_as("app", "endless");
-        let (mut client, code, late) = ended_by(client, &endless_call(team), |pid| {
+        let mut client = cluster.connect_as("app", "endless");
+        let (code, late) = ended_by(&mut client, &endless_call(team), |pid| {
             admin.run(&format!("SELECT pg_terminate_backend({pid})"));
         });
         assert_eq!(code, SqlState::ADMIN_SHUTDOWN, "{name}");
@@ -340,11 +336,8 @@ fn a_cancelled_statement_ends_also_while_the_log_is_locked() {
     holder.run("BEGIN; LOCK TABLE posthog_plugins.plugin_log IN ACCESS EXCLUSIVE MODE");
     let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
     let result = thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            client.batch_execute(
-                r#"SELECT process_event('{"event": "e"}') FROM generate_series(1, 3)"#,
-            )
-        });
+        let call = r#"SELECT process_event('{"event": "e"}') FROM generate_series(1, 3)"#;
+        let running = scope.spawn(|| client.batch_execute(call));
         wait_until("it waits for the log", || admin.value::<i64>(&waits) == 1);
         admin.run(&format!("SELECT pg_cancel_backend({pid})"));
         // Should the cancellation have been lost, the next lines wait again: that must end too.

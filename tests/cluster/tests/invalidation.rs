@@ -254,7 +254,7 @@ fn the_global_of_a_plugin_survives_changes_of_others_and_not_its_own() {
 fn teardown_runs_in_the_sessions_that_had_a_realm_when_it_ends() {
     let cluster = Cluster::start();
     let (mut admin, mut client) = two_sessions(&cluster, "teardown");
-    let mut torn_down = || -> Vec<String> {
+    let torn_down = || -> Vec<String> {
         let mut watcher = cluster.connect("teardown");
         let lines = watcher.column("SELECT message FROM posthog_plugins.plugin_log ORDER BY id");
         watcher.run("TRUNCATE posthog_plugins.plugin_log");

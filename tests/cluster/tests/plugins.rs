@@ -75,10 +75,8 @@ fn run(client: &mut Client, plugin: &str, case: &Case) -> Result<(), String> {
 }
 
 fn set_up(client: &mut Client, plugin: &str, case: &Case) -> Result<(), Error> {
-    client.query(
-        "SELECT posthog_plugins.configure($1, $2::text::jsonb)",
-        &[&plugin, &case.config],
-    )?;
+    client
+        .query("SELECT posthog_plugins.configure($1, $2::text::jsonb)", &[&plugin, &case.config])?;
     client.query(
         "SELECT posthog_plugins.set_attachment($1, key, file ->> 'file_name',
                     file ->> 'content_type', convert_to(file ->> 'text', 'UTF8'))

@@ -27,7 +27,6 @@ fn psql_prints_results_and_messages_in_their_order() {
 #[test]
 fn no_tcp_port_is_open() {
     let cluster = Cluster::start();
-    let addresses =
-        cluster.connect("postgres").query_one("SHOW listen_addresses", &[]).unwrap();
+    let addresses = cluster.connect("postgres").query_one("SHOW listen_addresses", &[]).unwrap();
     assert_eq!(addresses.get::<_, String>(0), "");
 }

@@ -12,9 +12,14 @@
 //! that digits beyond a double's survive.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::iter::Peekable;
 
-use jsonb::{Ref, Writer};
-use rquickjs::{Ctx, Error, Exception, Result, Value, qjs};
+use jsonb::{Object, Pairs, Ref, Writer};
+use rquickjs::function::This;
+use rquickjs::{Coerced, Ctx, Error, Exception, Function, Result, Value, qjs};
+
+use super::raw::{Key, Raw};
 
 use crate::limits::Limits;
 use crate::watch::Watch;
@@ -55,7 +60,8 @@ pub(crate) fn write_event<'js>(
     watch: &Watch,
 ) -> std::result::Result<Returned, Unrepresentable> {
     let mut writing = Writing {
-        ctx: ctx.clone(),
+        ctx,
+        to_json: Key::named(ctx, "toJSON")?,
         out: Writer::new(),
         ancestors: Vec::new(),
         limits,
@@ -63,8 +69,8 @@ pub(crate) fn write_event<'js>(
         written: 0,
         team_changed: false,
     };
-    let event = writing.resolve(event.clone(), "")?;
-    if !event.is_object() || event.is_function() || is_array(&event)? {
+    let event = writing.resolve(Raw::of(ctx, event), "")?;
+    if !event.is_object() || event.is_function() || event.is_array()? {
         return Err(Unrepresentable::Bad("processEvent must return an event object".to_owned()));
     }
     writing.value(&event, Some(original))?;
@@ -74,10 +80,11 @@ pub(crate) fn write_event<'js>(
 }
 
 struct Writing<'a, 'js> {
-    ctx: Ctx<'js>,
+    ctx: &'a Ctx<'js>,
+    to_json: Key<'a, 'js>,
     out: Writer,
     /// The objects around the one being written, outermost first: a value among them is a cycle.
-    ancestors: Vec<*mut qjs::c_void>,
+    ancestors: Vec<*const u8>,
     limits: &'a Limits,
     watch: &'a Watch,
     /// About how many bytes are written, to stop long before the writer's own limits.
@@ -90,23 +97,51 @@ type Written = std::result::Result<(), Unrepresentable>;
 /// How many bytes an entry costs besides its text: a JEntry and a short number's digits.
 const ENTRY_BYTES: usize = 12;
 
-/// One look at the clock per so many values: conversion does not pass QuickJS's own polls.
-const VALUES_PER_POLL: usize = 1024;
+/// One look at the clock per so many bytes: conversion does not pass QuickJS's own polls.
+const BYTES_PER_POLL: usize = 16 << 10;
 
-impl<'js> Writing<'_, 'js> {
+impl<'a, 'js> Writing<'a, 'js> {
     /// The value that stands for `value` in JSON: `toJSON` called, boxed primitives unboxed.
-    fn resolve(&self, value: Value<'js>, key: &str) -> Result<Value<'js>> {
-        let Some(object) = value.as_object() else { return Ok(value) };
-        let convert: Value<'js> = object.get("toJSON")?;
-        let value = match convert.into_function() {
-            Some(convert) => convert.call((rquickjs::function::This(object.clone()), key))?,
-            None => value,
+    fn resolve(&self, value: Raw<'a, 'js>, key: &str) -> Result<Raw<'a, 'js>> {
+        if !value.is_object() {
+            return Ok(value);
+        }
+        let convert = value.member(&self.to_json)?;
+        if convert.is_function() {
+            let object = value.to_value();
+            let convert = convert.to_value();
+            let convert = convert.as_function().ok_or(Error::Unknown)?;
+            let converted: Value<'js> = convert.call((This(object), key))?;
+            return self.unbox(Raw::of(self.ctx, &converted));
+        }
+        self.unbox(value)
+    }
+
+    /// `new String("x")` and its like stand for their primitive.
+    fn unbox(&self, value: Raw<'a, 'js>) -> Result<Raw<'a, 'js>> {
+        // The class numbers of QuickJS's enum, which has no public names for them.
+        const NUMBER: u32 = 4;
+        const STRING: u32 = 5;
+        const BOOLEAN: u32 = 6;
+        let primitive: Value<'js> = match value.class() {
+            NUMBER => {
+                let number: Coerced<f64> = value.to_value().get()?;
+                Value::new_number(self.ctx.clone(), number.0)
+            }
+            STRING => value.to_value().get::<Coerced<rquickjs::String<'js>>>()?.0.into_value(),
+            BOOLEAN => {
+                let object = value.to_value();
+                let object = object.as_object().ok_or(Error::Unknown)?;
+                let value_of: Function<'js> = object.get("valueOf")?;
+                value_of.call((This(object.clone()),))?
+            }
+            _ => return Ok(value),
         };
-        unbox(&self.ctx, value)
+        Ok(Raw::of(self.ctx, &primitive))
     }
 
     /// Writes a resolved value. What has no JSON form is `null` here; objects leave it out before.
-    fn value(&mut self, value: &Value<'js>, original: Option<Ref<'_>>) -> Written {
+    fn value(&mut self, value: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
         self.account(ENTRY_BYTES)?;
         if let Some(number) = value.as_number() {
             match original {
@@ -122,13 +157,12 @@ impl<'js> Writing<'_, 'js> {
         } else if let Some(flag) = value.as_bool() {
             self.out.bool(flag)?;
         } else if value.is_string() {
-            let text = self.text(value)?;
-            self.account(text.len())?;
-            self.out.string(&text)?;
-        } else if value.is_big_int() {
-            return Err(
-                Exception::throw_type(&self.ctx, "a BigInt cannot be stored as JSON").into()
-            );
+            value.with_bytes(|bytes| {
+                self.account(bytes.len())?;
+                Ok::<_, Unrepresentable>(self.out.string(&storable(bytes))?)
+            })??;
+        } else if matches!(value.tag(), qjs::JS_TAG_BIG_INT | qjs::JS_TAG_SHORT_BIG_INT) {
+            return Err(Exception::throw_type(self.ctx, "a BigInt cannot be stored as JSON").into());
         } else if value.is_object() && !value.is_function() {
             self.container(value, original)?;
         } else {
@@ -137,11 +171,9 @@ impl<'js> Writing<'_, 'js> {
         Ok(())
     }
 
-    fn container(&mut self, value: &Value<'js>, original: Option<Ref<'_>>) -> Written {
-        // SAFETY: the value is an object, so it carries a pointer, used as an identity only.
-        let identity = unsafe { qjs::JS_VALUE_GET_PTR(value.as_raw()) };
-        if self.ancestors.contains(&identity) {
-            return Err(Exception::throw_type(&self.ctx, "the event contains itself").into());
+    fn container(&mut self, value: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
+        if self.ancestors.contains(&value.address()) {
+            return Err(Exception::throw_type(self.ctx, "the event contains itself").into());
         }
         if self.ancestors.len() >= self.limits.depth {
             return Err(Unrepresentable::Bad(format!(
@@ -149,8 +181,8 @@ impl<'js> Writing<'_, 'js> {
                 self.limits.depth
             )));
         }
-        self.ancestors.push(identity);
-        if is_array(value)? {
+        self.ancestors.push(value.address());
+        if value.is_array()? {
             self.array(value, original)?;
         } else {
             self.object(value, original)?;
@@ -159,32 +191,17 @@ impl<'js> Writing<'_, 'js> {
         Ok(())
     }
 
-    fn array(&mut self, array: &Value<'js>, original: Option<Ref<'_>>) -> Written {
+    fn array(&mut self, array: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
         let original = match original {
             Some(Ref::Array(array)) => Some(array),
             _ => None,
         };
-        let ctx = self.ctx.as_raw().as_ptr();
-        let mut length = 0;
-        // SAFETY: both belong to this context.
-        if unsafe { qjs::JS_GetLength(ctx, array.as_raw(), &mut length) } < 0 {
-            return Err(Unrepresentable::Exception);
-        }
         self.out.begin_array()?;
-        for index in 0..length {
-            // SAFETY: as above; the element is owned by the Value made of it.
-            let element = unsafe {
-                let element = qjs::JS_GetPropertyInt64(ctx, array.as_raw(), index);
-                if qjs::JS_IsException(element) {
-                    return Err(Unrepresentable::Exception);
-                }
-                Value::from_raw(self.ctx.clone(), element)
-            };
-            let element = if element.is_object() {
-                self.resolve(element, &index.to_string())?
-            } else {
-                element
-            };
+        for index in 0..array.length()? {
+            let mut element = array.element(index)?;
+            if element.is_object() {
+                element = self.resolve(element, &index.to_string())?;
+            }
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             let before = original.map_or(Ok(None), |array| array.get(index))?;
             self.value(&element, before)?;
@@ -193,49 +210,61 @@ impl<'js> Writing<'_, 'js> {
         Ok(())
     }
 
-    fn object(&mut self, object: &Value<'js>, original: Option<Ref<'_>>) -> Written {
-        let original = match original {
-            Some(Ref::Object(object)) => Some(object),
+    fn object(&mut self, object: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
+        let mut original = match original {
+            Some(Ref::Object(object)) => Some(Originals::of(object)),
             _ => None,
         };
         let is_event = self.ancestors.len() == 1;
-        let team = original.map_or(Ok(None), |event| event.get("team_id"))?;
         let mut team_seen = false;
         self.out.begin_object()?;
-        let keys = Keys::of(&self.ctx, object)?;
-        for &atom in keys.atoms() {
-            let key = keys.name(atom)?;
-            let member = keys.member(object, atom)?;
-            let before = original.map_or(Ok(None), |object| object.get(&key))?;
-            if is_event && key == "team_id" {
-                team_seen = true;
-                self.team(&member, before)?;
-                continue;
-            }
-            let member = if member.is_object() { self.resolve(member, &key)? } else { member };
-            if member.is_undefined() || member.is_symbol() || member.is_function() {
-                continue;
-            }
-            self.account(key.len())?;
-            self.out.key(&key)?;
-            self.value(&member, before)?;
+        for key in object.keys()?.iter() {
+            let member = object.member(&key)?;
+            key.with_bytes(|name| {
+                let name = storable(name);
+                if is_event && name == "team_id" {
+                    team_seen = true;
+                    return self.team(&member, original.as_ref());
+                }
+                self.property(&name, member, original.as_mut())
+            })??;
         }
         if is_event && !team_seen {
-            self.team(&Value::new_undefined(self.ctx.clone()), team)?;
+            self.team(&Raw::undefined(self.ctx), original.as_ref())?;
         }
         self.out.end()?;
         Ok(())
     }
 
+    fn property(
+        &mut self,
+        name: &str,
+        mut member: Raw<'a, 'js>,
+        original: Option<&mut Originals<'_>>,
+    ) -> Written {
+        if member.is_object() {
+            member = self.resolve(member, name)?;
+        }
+        let absent = matches!(member.tag(), qjs::JS_TAG_UNDEFINED | qjs::JS_TAG_SYMBOL);
+        if absent || member.is_function() {
+            return Ok(());
+        }
+        self.account(name.len())?;
+        self.out.key(name)?;
+        let before = original.map_or(Ok(None), |original| original.find(name))?;
+        self.value(&member, before)
+    }
+
     /// The event's team is not the plugin's to change: the original stays, a change is reported.
-    fn team(&mut self, now: &Value<'js>, before: Option<Ref<'_>>) -> Written {
+    fn team(&mut self, now: &Raw<'a, 'js>, original: Option<&Originals<'_>>) -> Written {
+        let before = original.map_or(Ok(None), |event| event.object.get("team_id"))?;
         let kept = match before {
-            None => now.is_undefined(),
+            None => now.tag() == qjs::JS_TAG_UNDEFINED,
             Some(Ref::Number(number)) => now.as_number() == Some(number.to_f64()),
-            Some(Ref::Null) => now.is_null(),
+            Some(Ref::Null) => now.tag() == qjs::JS_TAG_NULL,
             Some(Ref::Bool(flag)) => now.as_bool() == Some(flag),
             Some(Ref::String(text)) => {
-                now.as_string().and_then(|now| now.to_string().ok()).as_deref() == Some(text)
+                now.is_string() && now.with_bytes(|bytes| bytes == text.as_bytes())?
             }
             Some(Ref::Array(_) | Ref::Object(_)) => now.is_object(),
         };
@@ -247,12 +276,8 @@ impl<'js> Writing<'_, 'js> {
         Ok(())
     }
 
-    fn text(&self, string: &Value<'js>) -> Result<Cow<'static, str>> {
-        owned_text(&self.ctx, string.as_raw()).map(Cow::Owned)
-    }
-
     fn account(&mut self, bytes: usize) -> Written {
-        let polls_before = self.written / (VALUES_PER_POLL * ENTRY_BYTES);
+        let polls_before = self.written / BYTES_PER_POLL;
         self.written += bytes;
         if self.written > self.limits.result_bytes {
             return Err(Unrepresentable::Bad(format!(
@@ -260,157 +285,57 @@ impl<'js> Writing<'_, 'js> {
                 self.limits.result_bytes
             )));
         }
-        let polls = self.written / (VALUES_PER_POLL * ENTRY_BYTES);
-        if polls != polls_before && self.watch.must_stop() {
+        if self.written / BYTES_PER_POLL != polls_before && self.watch.must_stop() {
             return Err(Unrepresentable::Exception);
         }
         Ok(())
     }
 }
 
-/// The own enumerable string keys of an object, in its order.
-struct Keys<'js> {
-    ctx: Ctx<'js>,
-    entries: *mut qjs::JSPropertyEnum,
-    atoms: Vec<qjs::JSAtom>,
+/// The members of the object that a JavaScript object was made from. They are asked for mostly in
+/// jsonb's order, in which that object got its keys; then one step finds the next.
+struct Originals<'a> {
+    object: Object<'a>,
+    ahead: Peekable<Pairs<'a>>,
 }
 
-impl<'js> Keys<'js> {
-    fn of(ctx: &Ctx<'js>, object: &Value<'js>) -> Result<Self> {
-        let mut entries = std::ptr::null_mut();
-        let mut count = 0;
-        const STRINGS: i32 = (qjs::JS_GPN_STRING_MASK | qjs::JS_GPN_ENUM_ONLY) as i32;
-        // SAFETY: on success `entries` points to `count` entries, freed in `drop`.
-        unsafe {
-            let raw = ctx.as_raw().as_ptr();
-            if qjs::JS_GetOwnPropertyNames(raw, &mut entries, &mut count, object.as_raw(), STRINGS)
-                < 0
-            {
-                return Err(Error::Exception);
-            }
-            let atoms = match count {
-                0 => Vec::new(),
-                count => std::slice::from_raw_parts(entries, count as usize)
-                    .iter()
-                    .map(|entry| entry.atom)
-                    .collect(),
+impl<'a> Originals<'a> {
+    fn of(object: Object<'a>) -> Self {
+        Originals { object, ahead: object.iter().peekable() }
+    }
+
+    fn find(&mut self, name: &str) -> jsonb::Result<Option<Ref<'a>>> {
+        while let Some(&Ok((key, value))) = self.ahead.peek() {
+            match (key.len(), key).cmp(&(name.len(), name)) {
+                Ordering::Less => self.ahead.next(),
+                Ordering::Equal => return Ok(Some(value)),
+                // A key of the plugin's own, or one out of order.
+                Ordering::Greater => break,
             };
-            Ok(Keys { ctx: ctx.clone(), entries, atoms })
         }
-    }
-
-    fn atoms(&self) -> &[qjs::JSAtom] {
-        &self.atoms
-    }
-
-    fn name(&self, atom: qjs::JSAtom) -> Result<String> {
-        let ctx = self.ctx.as_raw().as_ptr();
-        // SAFETY: the atom is alive while `self` is; the string is freed by the Value.
-        let name = unsafe {
-            let name = qjs::JS_AtomToString(ctx, atom);
-            if qjs::JS_IsException(name) {
-                return Err(Error::Exception);
-            }
-            Value::from_raw(self.ctx.clone(), name)
-        };
-        owned_text(&self.ctx, name.as_raw())
-    }
-
-    fn member(&self, object: &Value<'js>, atom: qjs::JSAtom) -> Result<Value<'js>> {
-        // SAFETY: the atom is alive while `self` is; the member is owned by the Value.
-        unsafe {
-            let member = qjs::JS_GetProperty(self.ctx.as_raw().as_ptr(), object.as_raw(), atom);
-            if qjs::JS_IsException(member) {
-                return Err(Error::Exception);
-            }
-            Ok(Value::from_raw(self.ctx.clone(), member))
-        }
-    }
-}
-
-impl Drop for Keys<'_> {
-    fn drop(&mut self) {
-        // SAFETY: entries and count are what JS_GetOwnPropertyNames gave; freed once.
-        unsafe {
-            let ctx = self.ctx.as_raw().as_ptr();
-            qjs::JS_FreePropertyEnum(ctx, self.entries, self.atoms.len() as u32);
-        }
+        self.object.get(name)
     }
 }
 
 /// A string as jsonb can hold it: U+0000 and lone surrogates become U+FFFD.
-fn owned_text(ctx: &Ctx<'_>, string: qjs::JSValue) -> Result<String> {
-    let ctx = ctx.as_raw().as_ptr();
-    let mut length = 0;
-    // SAFETY: QuickJS gives `length` bytes that live until JS_FreeCString; they are copied before.
-    let bytes = unsafe {
-        let start = qjs::JS_ToCStringLen2(ctx, &mut length, string, false);
-        if start.is_null() {
-            return Err(Error::Exception);
-        }
-        let bytes = std::slice::from_raw_parts(start.cast::<u8>(), length as usize).to_vec();
-        qjs::JS_FreeCString(ctx, start);
-        bytes
+fn storable(bytes: &[u8]) -> Cow<'_, str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(replace_surrogates(bytes.to_vec())),
     };
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => replace_surrogates(error.into_bytes()),
-    };
-    Ok(if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text })
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
 }
 
 /// QuickJS writes a lone surrogate as the three bytes ED A0..BF xx; U+FFFD has three bytes, too.
 fn replace_surrogates(mut bytes: Vec<u8>) -> String {
-    let mut at = 0;
-    while at + 2 < bytes.len() {
-        if bytes[at] == 0xED && bytes[at + 1] >= 0xA0 {
-            bytes[at..at + 3].copy_from_slice("\u{FFFD}".as_bytes());
-            at += 3;
-        } else {
-            at += 1;
+    let mut rest = bytes.as_mut_slice();
+    while let [first, second, ..] = rest {
+        let surrogate = *first == 0xED && *second >= 0xA0;
+        let (done, next) = rest.split_at_mut(if surrogate { rest.len().min(3) } else { 1 });
+        if surrogate && done.len() == 3 {
+            done.copy_from_slice("\u{FFFD}".as_bytes());
         }
+        rest = next;
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// `JSON.stringify`'s idea of an array: also a proxy of one.
-fn is_array(value: &Value<'_>) -> Result<bool> {
-    let mut value = value.clone();
-    loop {
-        if value.is_array() {
-            return Ok(true);
-        }
-        // SAFETY: plain class checks; the target is owned by the Value made of it.
-        unsafe {
-            if !qjs::JS_IsProxy(value.as_raw()) {
-                return Ok(false);
-            }
-            let ctx = value.ctx().clone();
-            let target = qjs::JS_GetProxyTarget(ctx.as_raw().as_ptr(), value.as_raw());
-            if qjs::JS_IsException(target) {
-                return Err(Error::Exception);
-            }
-            value = Value::from_raw(ctx, target);
-        }
-    }
-}
-
-/// `new String("x")` and its like stand for their primitive.
-fn unbox<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Value<'js>> {
-    // SAFETY: a plain class check.
-    let class = unsafe { qjs::JS_GetClassID(value.as_raw()) };
-    // The class numbers of QuickJS's enum, which has no public name for them.
-    const NUMBER: u32 = 4;
-    const STRING: u32 = 5;
-    const BOOLEAN: u32 = 6;
-    match class {
-        NUMBER => Ok(Value::new_number(ctx.clone(), value.get::<rquickjs::Coerced<f64>>()?.0)),
-        STRING => Ok(value.get::<rquickjs::Coerced<rquickjs::String<'js>>>()?.0.into_value()),
-        BOOLEAN => {
-            let object = value.as_object().ok_or(Error::Unknown)?;
-            let primitive: rquickjs::Function<'js> = object.get("valueOf")?;
-            primitive.call((rquickjs::function::This(object.clone()),))
-        }
-        _ => Ok(value),
-    }
 }
