@@ -1,5 +1,8 @@
 //! What SQL calls.
 
+// pgrx takes errors as this type, whose size does not matter in a call that fails.
+#![allow(clippy::result_large_err)]
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -92,6 +92,7 @@ impl Error {
             Error::Source(SourceError::TooLong { .. }) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::Source(_) => Code::ERRCODE_SYNTAX_ERROR,
             Error::DoesNotCompile { .. } => Code::ERRCODE_SYNTAX_ERROR,
+            Error::Archive(ArchiveError::Manifest(_)) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Archive(_) => Code::ERRCODE_DATA_EXCEPTION,
             Error::NoName | Error::BadName(_) => Code::ERRCODE_INVALID_NAME,
             Error::NoSuchPlugin(_)

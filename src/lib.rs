@@ -17,6 +17,8 @@ mod journal;
 mod library;
 mod marks;
 mod settings;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 
 use pgrx::prelude::*;
 

@@ -5,6 +5,7 @@ use std::fmt;
 use rquickjs::{Ctx, Value};
 
 use crate::allocator::Meter;
+use crate::program::Program;
 use crate::watch::{Stop, Watch};
 
 /// Longest message and stack that are kept: enough for any honest error, too short to fill a log.
@@ -70,9 +71,14 @@ impl Failure {
         Failure { kind, message: message.into(), stack: None }
     }
 
-    /// The same failure with its texts passed through `change`.
-    pub(crate) fn map_texts(self, change: impl Fn(String) -> String) -> Self {
-        Failure { kind: self.kind, message: change(self.message), stack: self.stack.map(change) }
+    /// The same failure without the program's secrets. Of its stack only the names of functions are
+    /// the plugin's to choose.
+    pub(crate) fn redacted(self, program: &Program) -> Self {
+        Failure {
+            kind: self.kind,
+            message: program.redact(self.message),
+            stack: self.stack.map(|stack| program.redact_names(stack)),
+        }
     }
 
     /// Takes the exception that is pending in `ctx` and says what it was.
@@ -125,9 +131,10 @@ fn stack_of(thrown: &Value<'_>) -> Option<String> {
     let stack: rquickjs::Result<Option<String>> = thrown.as_object()?.get("stack");
     match stack {
         Ok(stack) => {
-            let stack = stack?.lines().map(str::trim).collect::<Vec<_>>().join("\n");
-            let stack = stack.trim_end();
-            (!stack.is_empty()).then(|| crate::value::shorten(stack.to_owned(), LONGEST_TEXT))
+            // Frames of the engine's own scripts tell an author nothing.
+            let ours = |frame: &&str| !frame.is_empty() && !frame.contains("(posthog_plugins:");
+            let stack: Vec<&str> = stack.as_deref()?.lines().map(str::trim).filter(ours).collect();
+            (!stack.is_empty()).then(|| crate::value::shorten(stack.join("\n"), LONGEST_TEXT))
         }
         Err(_) => {
             thrown.ctx().catch();

@@ -27,14 +27,84 @@ pub struct Attachment {
     pub contents: Vec<u8>,
 }
 
+/// Shorter secrets are masked only where they stand alone: a password "s" would make every text
+/// unreadable, and is no secret that masking could keep.
+const SHORTEST_INSIDE_WORDS: usize = 4;
+
+/// In a stack, where paths and positions are, only what cannot be there by chance is masked.
+const SHORTEST_IN_STACKS: usize = 8;
+
+const MASK: &str = "********";
+
 impl Program {
     /// The text with every secret value masked.
     pub(crate) fn redact(&self, mut text: String) -> String {
         for secret in &self.secrets {
-            if !secret.is_empty() && text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "********");
+            if secret.len() >= SHORTEST_INSIDE_WORDS {
+                if text.contains(secret.as_str()) {
+                    text = text.replace(secret.as_str(), MASK);
+                }
+            } else if !secret.is_empty() {
+                text = replace_word(&text, secret);
             }
         }
         text
+    }
+
+    /// A stack with the longer secrets masked.
+    pub(crate) fn redact_names(&self, stack: String) -> String {
+        let long = self.secrets.iter().filter(|secret| secret.len() >= SHORTEST_IN_STACKS);
+        long.fold(stack, |stack, secret| stack.replace(secret.as_str(), MASK))
+    }
+}
+
+/// The text with the mask wherever `word` has no letter or digit on either side.
+fn replace_word(text: &str, word: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut before = None;
+    while let Some(at) = rest.find(word) {
+        let (head, tail) = rest.split_at(at);
+        let after = tail[word.len()..].chars().next();
+        let left = head.chars().next_back().or(before);
+        let alone = ![left, after].into_iter().flatten().any(char::is_alphanumeric);
+        result.push_str(head);
+        result.push_str(if alone { MASK } else { word });
+        before = word.chars().next_back();
+        rest = &tail[word.len()..];
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(secrets: &[&str], text: &str) -> String {
+        let program = Program {
+            id: 1,
+            plugin: String::new(),
+            script_name: String::new(),
+            script: String::new(),
+            config: String::new(),
+            secrets: secrets.iter().map(|secret| secret.to_string()).collect(),
+            attachments: Vec::new(),
+        };
+        program.redact(text.to_owned())
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_they_stand() {
+        assert_eq!(redacted(&["abcd", "üben"], "xabcdx=üben"), "x********x=********");
+    }
+
+    #[test]
+    fn short_secrets_are_masked_where_they_stand_alone() {
+        assert_eq!(
+            redacted(&["s"], "keys: s, 's', ss, s"),
+            "keys: ********, '********', ss, ********"
+        );
+        assert_eq!(redacted(&[""], "nothing"), "nothing");
     }
 }

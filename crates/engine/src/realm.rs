@@ -9,6 +9,7 @@ use crate::call::{call, drain};
 use crate::engine::{Outcome, Tools, Verdict};
 use crate::failure::{Failure, FailureKind};
 use crate::globals::{self, script};
+use crate::host::{Level, LogLine};
 use crate::program::Program;
 use crate::value::{self, Unrepresentable};
 
@@ -117,8 +118,19 @@ impl Realm {
             let meta = self.meta.clone().restore(&ctx).map_err(failed)?;
             call(&ctx, &hook, (meta,), tools)?;
             drain(&ctx, tools)?;
-            tools.rejections.take().map_or(Ok(()), Err)
+            if let Some(rejection) = tools.rejections.take() {
+                self.tell(tools, "unhandled rejection", &rejection);
+            }
+            Ok(())
         })
+    }
+
+    /// Logs what went wrong beside a call that did well.
+    fn tell(&self, tools: &Tools, what: &str, failure: &Failure) {
+        let Program { id, plugin, .. } = &*self.program;
+        let message = self.program.redact(format!("{what}: {failure}"));
+        let level = Level::Error;
+        tools.host.log(LogLine { program: *id, plugin, level, message: &message });
     }
 
     /// Runs `processEvent` on an event given as jsonb.
@@ -194,7 +206,7 @@ impl Realm {
     }
 
     fn redacted(&self, failure: Failure) -> Failure {
-        failure.map_texts(|text| self.program.redact(text))
+        failure.redacted(&self.program)
     }
 }
 
@@ -226,7 +238,7 @@ fn write_back<'js>(
 /// A failed load keeps the kinds that end the runtime; all else is one kind.
 fn not_loaded(failure: Failure, program: &Program) -> Failure {
     let kind = if failure.kind.ends_the_runtime() { failure.kind } else { FailureKind::NotLoaded };
-    Failure { kind, ..failure }.map_texts(|text| program.redact(text))
+    Failure { kind, ..failure }.redacted(program)
 }
 
 fn evaluate(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {

@@ -174,6 +174,23 @@ fn an_unhandled_rejection_is_a_failure_of_its_call() {
 }
 
 #[test]
+fn a_floating_rejection_in_setup_is_told_and_does_no_harm() {
+    let script = "
+        exports.setupPlugin = async () => { Promise.reject(new Error('floating')) }
+        exports.processEvent = event => event";
+    let mut bench = Bench::new();
+    assert_eq!(bench.run(&program(1, script), EVENT).failure, None);
+    assert_eq!(bench.lines(), ["ERROR unhandled rejection: Error: floating"]);
+}
+
+#[test]
+fn stacks_show_the_authors_frames_only() {
+    let script = "exports.processEvent = () => new URL('no url')";
+    let failure = Bench::new().run(&program(1, script), EVENT).failure.unwrap();
+    assert_eq!(failure.stack.unwrap(), "at <anonymous> (plugin-1/index.js:1:34)");
+}
+
+#[test]
 fn setup_that_fails_is_not_tried_again_at_once() {
     let script = "
         exports.setupPlugin = () => { console.log('setup'); throw new Error('no key') }

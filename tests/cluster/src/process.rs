@@ -2,11 +2,11 @@
 
 use std::fs;
 
-/// Resident memory, in kilobytes.
+/// Resident memory of its own, in kilobytes: not what it has touched of the shared buffers.
 #[must_use]
 pub fn memory_of(pid: i32) -> u64 {
-    let text = status(pid, "VmRSS");
-    text.trim_end_matches("kB").trim().parse().expect("VmRSS is a number")
+    let text = status(pid, "RssAnon");
+    text.trim_end_matches("kB").trim().parse().expect("RssAnon is a number")
 }
 
 /// Which signals a process catches, ignores and blocks.

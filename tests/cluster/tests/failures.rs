@@ -31,7 +31,9 @@ export function processEvent(event: any): any {
 fn database(cluster: &Cluster, name: &str, on_error: &str) -> Client {
     let mut client = cluster.create_database(name);
     client.add_plugin("typed", TYPED);
-    client.run(&format!("SELECT posthog_plugins.configure('typed', '{{}}', on_error => '{on_error}')"));
+    client.run(&format!(
+        "SELECT posthog_plugins.configure('typed', '{{}}', on_error => '{on_error}')"
+    ));
     client.add_body("later", "event.later = true; return event");
     client
 }
@@ -116,7 +118,10 @@ fn a_plugin_that_goes_on_failing_writes_few_rows() {
     client.value::<i64>(&some);
     let (rows, told): (i64, i64) = {
         let row = admin
-            .query_one("SELECT count(*), sum(failures)::bigint FROM posthog_plugins.plugin_error", &[])
+            .query_one(
+                "SELECT count(*), sum(failures)::bigint FROM posthog_plugins.plugin_error",
+                &[],
+            )
             .unwrap();
         (row.get(0), row.get(1))
     };

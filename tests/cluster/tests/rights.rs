@@ -24,7 +24,10 @@ fn a_role_without_rights_can_process_events() {
     assert_eq!(app.value::<String>("SELECT current_user::text"), "app");
     owner.add_body("failing", "throw new Error('no')");
     assert_eq!(app.process(r#"{"event": "e"}"#).as_deref(), Some(SEEN));
-    assert_eq!(owner.column::<String>("SELECT message FROM posthog_plugins.failures"), ["no"]);
+    assert_eq!(
+        owner.column::<String>("SELECT message FROM posthog_plugins.failures"),
+        ["Error: no"]
+    );
     // Nor does running them leave any right behind, also when it fails.
     owner.run("SELECT posthog_plugins.configure('failing', '{}', on_error => 'raise')");
     let raised = app.refusal(r#"SELECT process_event('{"event": "e"}')"#);
@@ -46,13 +49,17 @@ fn a_role_without_rights_can_do_nothing_else() {
         let attempts = owner.column::<String>(
             "SELECT format(attempt, oid::regclass)
                FROM pg_class,
-                    unnest(ARRAY['SELECT * FROM %s', 'DELETE FROM %s', 'TRUNCATE %s', 'LOCK %s',
-                                 'INSERT INTO %s DEFAULT VALUES',
-                                 'CREATE RULE r AS ON INSERT TO %s DO ALSO NOTHING',
+                    unnest(ARRAY['SELECT * FROM %s', 'DO $$BEGIN LOCK %s; END$$',
+                                 'CREATE RULE r AS ON INSERT TO %s DO ALSO NOTHING']) AS attempt
+              WHERE relnamespace = 'posthog_plugins'::regnamespace AND relkind IN ('r', 'v')
+              UNION ALL
+             SELECT format(attempt, oid::regclass)
+               FROM pg_class,
+                    unnest(ARRAY['DELETE FROM %s', 'TRUNCATE %s', 'INSERT INTO %s DEFAULT VALUES',
                                  'CREATE TRIGGER t BEFORE INSERT ON %s
                                       EXECUTE FUNCTION suppress_redundant_updates_trigger()'
                                 ]) AS attempt
-              WHERE relnamespace = 'posthog_plugins'::regnamespace AND relkind IN ('r', 'v')
+              WHERE relnamespace = 'posthog_plugins'::regnamespace AND relkind = 'r'
               UNION ALL
              SELECT format(attempt, oid::regclass)
                FROM pg_class,
@@ -61,7 +68,8 @@ fn a_role_without_rights_can_do_nothing_else() {
               WHERE relnamespace = 'posthog_plugins'::regnamespace AND relkind = 'S'
               UNION ALL
              SELECT format('SELECT %s(%s)', oid::regproc,
-                           (SELECT string_agg(format('NULL::%s', format_type(type, NULL)), ', ')
+                           -- Not NULL: strict functions would not even be asked for.
+                           (SELECT string_agg(format('%L::%s', 1, format_type(type, NULL)), ', ')
                               FROM unnest(proargtypes) AS type))
                FROM pg_proc
               WHERE pronamespace = 'posthog_plugins'::regnamespace
@@ -96,7 +104,10 @@ fn a_granted_view_shows_itself_and_a_granted_function_acts_as_the_owner() {
     assert_eq!(app.column::<String>("SELECT plugin FROM posthog_plugins.chain"), ["good"]);
     app.run("SELECT posthog_plugins.disable('good')");
     assert_eq!(app.process(r#"{"event": "e"}"#).as_deref(), Some(r#"{"event": "e"}"#));
-    assert_eq!(app.refusal("SELECT posthog_plugins.enable('good')"), SqlState::INSUFFICIENT_PRIVILEGE);
+    assert_eq!(
+        app.refusal("SELECT posthog_plugins.enable('good')"),
+        SqlState::INSUFFICIENT_PRIVILEGE
+    );
 }
 
 #[test]
@@ -125,7 +136,8 @@ fn settings_are_the_superusers() {
     ] {
         let mut fresh = cluster.connect_as("app", "app");
         let _ = fresh.batch_execute(sneaky);
-        let mut fresh = if sneaky.starts_with("ALTER") { cluster.connect_as("app", "app") } else { fresh };
+        let mut fresh =
+            if sneaky.starts_with("ALTER") { cluster.connect_as("app", "app") } else { fresh };
         assert_eq!(fresh.process(r#"{"event": "e"}"#).as_deref(), Some(SEEN), "after {sneaky}");
         let timeout: String = fresh.value("SHOW posthog_plugins.execution_timeout");
         assert_eq!(timeout, "1s", "after {sneaky}");
@@ -210,7 +222,8 @@ fn hostile_objects_of_the_caller_are_never_used() {
     }
     let caught = owner.column::<String>("SELECT who || ': ' || what FROM trap.caught");
     assert_eq!(caught, [""; 0]);
-    let lines: i64 = owner.value("SELECT count(*) FROM posthog_plugins.logs WHERE source = 'CONSOLE'");
+    let lines: i64 =
+        owner.value("SELECT count(*) FROM posthog_plugins.logs WHERE source = 'CONSOLE'");
     assert_eq!(lines, 3);
     // The owner's own functions, called with the trap in front.
     owner.run("SET search_path = trap, pg_catalog, public");
@@ -229,6 +242,10 @@ fn hostile_objects_of_the_caller_are_never_used() {
     owner.run("RESET search_path");
     let caught = owner.column::<String>("SELECT who || ': ' || what FROM trap.caught");
     assert_eq!(caught, [""; 0]);
+    // The trap does catch those who walk into it.
+    app.run("SET search_path = trap, pg_catalog; SELECT now(), 'a'::pg_catalog.text = 'b'");
+    let caught = owner.column::<String>("SELECT what FROM trap.caught ORDER BY what");
+    assert_eq!(caught, ["now", "text = text"]);
 }
 
 #[test]

@@ -139,7 +139,10 @@ impl ArchiveError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Unrecognised => "Pack the plugin's folder with zip, or with tar and gzip.",
-            Self::NoEntryFile { .. } => "Name the file to run as \"main\" in plugin.json.",
+            Self::NoEntryFile { .. } => {
+                "The file that \"main\" in plugin.json names must be in the package; a plugin that is \
+                 built has to be built before. Without \"main\" it is index.js or index.ts."
+            }
             Self::UnsafeName { .. } => "Name a file of the plugin, as in \"dist/index.js\".",
             Self::Special { .. } => "Pack the file itself, not a link to it.",
             Self::Manifest(error) => return error.hint(),

@@ -1,0 +1,153 @@
+//! What needs a backend but no second one: the server's own jsonb against ours, and the chain under
+//! settings.
+
+use pgrx::prelude::*;
+
+#[pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+    use pgrx::spi::Spi;
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    fn install(name: &str, source: &str) {
+        Spi::run_with_args(
+            "SELECT posthog_plugins.install($1, '{}', $2), posthog_plugins.enable($2)",
+            &[source.into(), name.into()],
+        )
+        .unwrap();
+    }
+
+    fn text(query: &str) -> Option<String> {
+        Spi::get_one(query).unwrap()
+    }
+
+    /// JSON text with numbers as they are written: more digits, larger and smaller than any double.
+    fn json() -> impl Strategy<Value = String> {
+        let number = prop_oneof![
+            "-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,30})?",
+            "-?[1-9](\\.[0-9]{1,5})?e-?[0-9]{1,3}",
+            "-?[1-9][0-9]{0,3}0{0,20}",
+        ];
+        let string = prop_oneof![
+            "[ -~àß☃𝒳]{0,20}".prop_map(|text| serde_json::Value::from(text).to_string()),
+            Just(r#""\u0001\ud83d\ude00\n""#.to_owned()),
+        ];
+        let leaf =
+            prop_oneof![number, string.clone(), Just("null".to_owned()), Just("true".to_owned()),];
+        leaf.prop_recursive(6, 100, 40, move |inner| {
+            let member =
+                (string.clone(), inner.clone()).prop_map(|(key, value)| key + ":" + &value);
+            prop_oneof![
+                prop::collection::vec(inner, 0..10)
+                    .prop_map(|list| format!("[{}]", list.join(","))),
+                prop::collection::vec(member, 0..40)
+                    .prop_map(|list| format!("{{{}}}", list.join(","))),
+            ]
+        })
+    }
+
+    #[pg_test]
+    fn an_event_that_is_only_copied_is_the_servers_own_bytes() {
+        // Each plugin makes new objects out of the old ones' values, to the depth it reaches.
+        install("shallow", "exports.processEvent = async e => ({ ...e })");
+        install(
+            "deep",
+            "const copy = v => Array.isArray(v) ? v.map(copy)
+                 : v && typeof v === 'object' ? Object.fromEntries(Object.entries(v).map(([k, v]) => [k, copy(v)])) : v
+             exports.processEvent = e => copy(e)",
+        );
+        let mut runner = TestRunner::new(Config::with_cases(400));
+        runner
+            .run(&json(), |value| {
+                let event = format!(r#"{{"event": "x", "team_id": 7.50, "properties": {value}}}"#);
+                let same = Spi::get_one_with_args::<bool>(
+                    "SELECT pg_catalog.jsonb_send(public.process_event($1::jsonb))
+                          = pg_catalog.jsonb_send($1::jsonb)",
+                    &[event.as_str().into()],
+                );
+                prop_assert_eq!(same, Ok(Some(true)), "{}", event);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(text("SELECT message FROM posthog_plugins.failures"), None);
+    }
+
+    #[pg_test]
+    fn an_empty_chain_returns_the_event() {
+        assert_eq!(text(r#"SELECT process_event('{"a": 1.0}')::text"#).unwrap(), r#"{"a": 1.0}"#);
+        assert_eq!(text("SELECT process_event(NULL)::text"), None);
+    }
+
+    #[pg_test(error = "an event must be a JSON object")]
+    fn an_event_that_is_no_object_is_refused() {
+        Spi::run("SELECT process_event('[1]')").unwrap();
+    }
+
+    #[pg_test]
+    fn the_team_of_an_event_chooses_its_configs() {
+        install("all", "exports.processEvent = e => { e.seen = ['all']; return e }");
+        Spi::run(
+            "SELECT posthog_plugins.install(
+                 'exports.processEvent = e => { e.seen.push(''one''); return e }', '{}', 'one');
+             SELECT posthog_plugins.enable('one', team_id => 1)",
+        )
+        .unwrap();
+        let seen = |team: &str| {
+            text(&format!(r#"SELECT process_event('{{"team_id": {team}}}') ->> 'seen'"#)).unwrap()
+        };
+        assert_eq!(seen("1"), r#"["all", "one"]"#);
+        assert_eq!(seen("1.0"), r#"["all", "one"]"#);
+        for other in ["2", "null", "\"1\"", "1.5", "99999999999"] {
+            assert_eq!(seen(other), r#"["all"]"#, "team {other}");
+        }
+    }
+
+    #[pg_test]
+    fn marks_name_who_did_what_and_replace_the_clients() {
+        install("good", "exports.processEvent = e => e; exports.onEvent = () => {}");
+        install("bad", "exports.processEvent = () => { throw new Error('no') }");
+        install("later", "exports.onEvent = () => {}");
+        Spi::run("SET posthog_plugins.mark_events = on").unwrap();
+        let marks = text(
+            r#"SELECT process_event('{"properties": {"$plugins_failed": "mine", "a": 1.50}}')
+                   #>> '{properties}'"#,
+        )
+        .unwrap();
+        let id = |name: &str| {
+            text(&format!("SELECT id::text FROM posthog_plugins.configs WHERE plugin = '{name}'"))
+                .unwrap()
+        };
+        let (good, bad, later) = (id("good"), id("bad"), id("later"));
+        let expected = format!(
+            r#"{{"a": 1.50, "$plugins_failed": ["bad ({bad})"],
+                "$plugins_deferred": ["good ({good})", "later ({later})"],
+                "$plugins_succeeded": ["good ({good})"]}}"#
+        );
+        let same = format!("SELECT '{marks}'::jsonb = '{expected}'::jsonb");
+        assert_eq!(Spi::get_one(&same), Ok(Some(true)), "{marks}");
+    }
+
+    #[pg_test]
+    fn snapshots_and_the_off_switch_bypass_plugins() {
+        install("mark", "exports.processEvent = e => { e.seen = true; return e }");
+        let plain = r#"{"event": "$snapshot"}"#;
+        assert_eq!(text(&format!("SELECT process_event('{plain}')::text")).unwrap(), plain);
+        Spi::run("SET posthog_plugins.enabled = off").unwrap();
+        assert_eq!(text("SELECT process_event('[1]')::text").unwrap(), "[1]");
+    }
+
+    #[pg_test]
+    fn a_toasted_event_is_processed() {
+        install("size", "exports.processEvent = e => { e.size = e.text.length; return e }");
+        Spi::run(
+            "CREATE TABLE wide (e jsonb);
+             INSERT INTO wide SELECT pg_catalog.jsonb_build_object(
+                 'text', (SELECT pg_catalog.string_agg(pg_catalog.md5(n::text), '')
+                            FROM pg_catalog.generate_series(1, 5000) AS n))",
+        )
+        .unwrap();
+        let size = text("SELECT process_event(e) ->> 'size' FROM wide").unwrap();
+        assert_eq!(size, "160000");
+    }
+}
