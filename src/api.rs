@@ -39,19 +39,11 @@ pub extern "C" fn pg_finfo_process_event() -> &'static pg_sys::Pg_finfo_record {
 #[pg_guard]
 pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: by contract there is one argument, and it is not null.
-    let (argument, first_call) = unsafe {
-        let function = (*fcinfo).flinfo;
-        let first_call = (*function).fn_extra.is_null();
-        // Any value but null: it marks the statement's first event.
-        (*function).fn_extra = function.cast();
-        ((*(*fcinfo).args.as_ptr()).value, first_call)
-    };
+    let argument = unsafe { (*(*fcinfo).args.as_ptr()).value };
     if !settings::enabled() {
         return argument;
     }
-    if first_call {
-        backend::accept_messages();
-    }
+    backend::accept_messages();
     // SAFETY: the argument is a jsonb.
     let event = unsafe { EventDatum::detoast(argument) };
     let processed = backend::with(|backend| chain::process(backend, event.payload()));

@@ -32,6 +32,8 @@ pub struct Backend {
     pub host: Rc<PgHost>,
     pub engine: Engine,
     pub links: Vec<Rc<Link>>,
+    /// Links of earlier chains whose realms have yet to end.
+    retiring: Vec<Rc<Link>>,
 }
 
 /// Whether the chain has to be read again.
@@ -62,6 +64,7 @@ pub fn with<R>(work: impl FnOnce(&mut Backend) -> Result<R>) -> Result<R> {
         if FRESHNESS.get() == Freshness::Stale {
             backend.refresh()?;
         }
+        backend.retire()?;
         work(&mut backend)
     })
 }
@@ -95,7 +98,7 @@ pub fn retire_changed() -> Result<()> {
 impl Backend {
     fn new() -> Self {
         let host = Rc::new(PgHost::default());
-        Backend { engine: Engine::new(host.clone()), host, links: Vec::new() }
+        Backend { engine: Engine::new(host.clone()), host, links: Vec::new(), retiring: Vec::new() }
     }
 
     fn refresh(&mut self) -> Result<()> {
@@ -106,23 +109,25 @@ impl Backend {
                 .iter()
                 .any(|new| new.program.id == old.program.id && new.fingerprint == old.fingerprint)
         };
-        for old in std::mem::take(&mut self.links) {
-            if !unchanged(&old) {
-                self.retire(&old);
-            }
-        }
+        let retiring = std::mem::take(&mut self.links).into_iter().filter(|old| !unchanged(old));
+        self.retiring.extend(retiring);
         self.links = links;
         Ok(())
     }
 
-    fn retire(&mut self, link: &Link) {
-        let id = link.program.id;
-        journal::forget(id);
-        let failure = self.engine.tear_down(id);
-        self.host.rethrow();
-        if let Some(failure) = failure {
-            journal::failure(id, &link.program.plugin, failure, None);
+    /// Ends the realms of links that are no more. One that is interrupted leaves the others to the
+    /// next call.
+    fn retire(&mut self) -> Result<()> {
+        while let Some(link) = self.retiring.pop() {
+            let id = link.program.id;
+            journal::forget(id);
+            let failure = self.engine.tear_down(id);
+            self.host.rethrow();
+            if let Some(failure) = failure {
+                journal::failure(id, &link.program.plugin, failure, None);
+            }
         }
+        Ok(())
     }
 }
 
@@ -131,10 +136,9 @@ impl Backend {
 fn read() -> Result<Vec<StoredLink>> {
     // SAFETY: a transaction is running; the snapshot is popped again unless an error ends it.
     unsafe {
-        if WATCHED.get() == pg_sys::InvalidOid {
-            let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
-            WATCHED.set(pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema));
-        }
+        // Each time: the extension may have been dropped and created again.
+        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+        WATCHED.set(pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema));
         let one_snapshot = pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32;
         FRESHNESS.set(Freshness::Fresh);
         let forget = OnUnwind;
@@ -169,9 +173,10 @@ impl Drop for OnUnwind {
 impl Link {
     fn new(stored: StoredLink) -> Self {
         let mut secrets = Vec::new();
-        stored.secrets.values().for_each(|secret| collect_texts(secret, &mut secrets));
+        stored.secrets.iter().for_each(|secret| collect_texts(secret, &mut secrets));
         // A longer secret may contain a shorter one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
         let program = Program {
             id: stored.id,
             script_name: format!("{}/{}", stored.plugin, stored.file_name),
@@ -201,10 +206,18 @@ fn json_text(object: Map<String, Value>) -> String {
     Value::Object(object).to_string()
 }
 
-/// The texts in a secret, which can be a dictionary.
+/// The texts in a secret, which can be a dictionary, or text that is itself JSON; each also as it
+/// looks inside of JSON.
 fn collect_texts(secret: &Value, texts: &mut Vec<String>) {
     match secret {
-        Value::String(text) if !text.is_empty() => texts.push(text.clone()),
+        Value::String(text) if !text.is_empty() => {
+            if let Ok(inner @ (Value::Array(_) | Value::Object(_))) = serde_json::from_str(text) {
+                collect_texts(&inner, texts);
+            }
+            let quoted = secret.to_string();
+            texts.extend(quoted.get(1..quoted.len() - 1).map(str::to_owned));
+            texts.push(text.clone());
+        }
         Value::Array(elements) => elements.iter().for_each(|value| collect_texts(value, texts)),
         Value::Object(members) => members.values().for_each(|value| collect_texts(value, texts)),
         _ => {}
@@ -221,8 +234,8 @@ pub fn announce_change(relation: pg_sys::Oid) {
     }
 }
 
-/// Takes in what other sessions have committed. A statement that locks no table does not do that by
-/// itself.
+/// Takes in what other sessions have committed: a look at a flag while there is nothing. A statement
+/// that locks no table does not do that by itself, nor does a trigger's second row.
 pub fn accept_messages() {
     // SAFETY: allowed anywhere in a transaction.
     unsafe { pg_sys::AcceptInvalidationMessages() };
@@ -242,9 +255,6 @@ pub fn register() {
 unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     if relation == pg_sys::InvalidOid || relation == WATCHED.get() {
         FRESHNESS.set(Freshness::Stale);
-        if relation == pg_sys::InvalidOid {
-            WATCHED.set(pg_sys::InvalidOid);
-        }
     }
 }
 

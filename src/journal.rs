@@ -14,14 +14,22 @@ use pgrx::prelude::*;
 use crate::catalog::log::{self, ErrorRow, LogRow};
 use crate::settings;
 
-/// Lines that are held before they are written ahead of the commit: a load of a million rows, each
-/// of which logs, must not keep them all in memory.
-const MOST_LINES: usize = 1000;
+/// Bytes that are held before they are written ahead of the commit: a load of a million rows, each
+/// of which logs, must not keep it all in memory.
+const MOST_BYTES: usize = 128 << 10;
+
+/// The same inside a savepoint, whose end would take what was written with it.
+const MOST_BYTES_IN_SAVEPOINT: usize = 16 << 20;
+
+/// What a row takes besides its texts.
+const ROW_BYTES: usize = 128;
 
 #[derive(Default)]
 struct Journal {
     lines: Vec<LogRow>,
     errors: Vec<ErrorRow>,
+    /// About how many bytes are in both.
+    bytes: usize,
     failing: HashMap<i32, Failing>,
 }
 
@@ -41,6 +49,7 @@ thread_local! {
 /// A line of a plugin's console. Called while JavaScript is on the stack, so it only remembers.
 pub fn console(line: LogLine<'_>) {
     JOURNAL.with_borrow_mut(|journal| {
+        journal.bytes += ROW_BYTES + line.message.len();
         journal.lines.push(LogRow {
             at: now(),
             config_id: line.program,
@@ -69,6 +78,7 @@ pub fn failure(config_id: i32, plugin: &str, failure: Failure, event: Option<&[u
         failing.stored = Some(Instant::now());
         let failures = std::mem::take(&mut failing.uncounted).max(1);
         let at = now();
+        journal.bytes += 2 * (ROW_BYTES + failure.message.len()) + event.map_or(0, <[u8]>::len);
         journal.lines.push(LogRow {
             at,
             config_id,
@@ -96,7 +106,13 @@ pub fn forget(config_id: i32) {
 
 /// Writes what is waiting if it has become much. Not to be called while JavaScript is on the stack.
 pub fn relieve() {
-    if JOURNAL.with_borrow(|journal| journal.lines.len() >= MOST_LINES) {
+    let bytes = JOURNAL.with_borrow(|journal| journal.bytes);
+    if bytes < MOST_BYTES {
+        return;
+    }
+    // SAFETY: reads the state of the running transaction.
+    let in_savepoint = unsafe { pg_sys::GetCurrentTransactionNestLevel() } > 1;
+    if !in_savepoint || bytes >= MOST_BYTES_IN_SAVEPOINT {
         flush();
     }
 }
@@ -124,6 +140,7 @@ fn now() -> TimestampWithTimeZone {
 
 fn take() -> (Vec<LogRow>, Vec<ErrorRow>) {
     JOURNAL.with_borrow_mut(|journal| {
+        journal.bytes = 0;
         (std::mem::take(&mut journal.lines), std::mem::take(&mut journal.errors))
     })
 }

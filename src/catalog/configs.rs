@@ -58,6 +58,13 @@ pub fn configure(
             Some(config) => config.id,
             None => create(client, target)?,
         };
+        // What is no longer secret must not go on beneath its new value.
+        let plain: Vec<&str> = settings.keys().map(String::as_str).collect();
+        client.update(
+            "DELETE FROM posthog_plugins.plugin_secret WHERE config_id = $1 AND key = ANY ($2)",
+            None,
+            &[id.into(), plain.into()],
+        )?;
         client.update(
             "UPDATE posthog_plugins.plugin_config
                 SET config = $2, updated_at = pg_catalog.now(), on_error = COALESCE($3, on_error)

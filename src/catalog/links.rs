@@ -47,7 +47,8 @@ pub struct StoredLink {
     pub script: String,
     /// Defaults under settings under secrets.
     pub config: Map<String, Value>,
-    pub secrets: Map<String, Value>,
+    /// The values in it whose fields are secret.
+    pub secrets: Vec<Value>,
     pub attachments: Vec<Attachment>,
 }
 
@@ -84,9 +85,15 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
     let secrets = object(row.get::<JsonB>(11)?);
     // It was parsed when it was installed. Should somebody have broken it since, the plugin gets
     // its settings without defaults.
+    let mut secret_values: Vec<Value> = secrets.values().cloned().collect();
     let config = match Manifest::parse(&Value::Object(manifest)) {
-        Ok(manifest) => manifest.effective(&stored, &secrets),
-        Err(_) => stored.into_iter().chain(secrets.clone()).collect(),
+        Ok(manifest) => {
+            let config = manifest.effective(&stored, &secrets);
+            let secret = config.iter().filter(|(key, _)| manifest.is_secret(key));
+            secret_values.extend(secret.map(|(_, value)| value.clone()));
+            config
+        }
+        Err(_) => stored.into_iter().chain(secrets).collect(),
     };
     let on_error = row.get::<String>(5)?.as_deref().and_then(OnError::parse);
     Ok(StoredLink {
@@ -99,7 +106,7 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
         file_name: row.get(7)?.unwrap_or_default(),
         script: row.get(8)?.unwrap_or_default(),
         config,
-        secrets,
+        secrets: secret_values,
         attachments: Vec::new(),
     })
 }

@@ -47,9 +47,9 @@ pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> Result<(), String> {
                 errors.iter().try_for_each(|error| insert_error(client, error))
             });
             pg_sys::PopActiveSnapshot();
-            written.map_err(|error| error.to_string())
+            written.map_err(Unwritten::Spi)
         })
-        .catch_others(|error| Err(reason(&error)))
+        .catch_others(|error| Err(Unwritten::Postgres(Box::new(error))))
         .execute();
         if written.is_ok() {
             pg_sys::ReleaseCurrentSubTransaction();
@@ -58,15 +58,31 @@ pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> Result<(), String> {
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = resources;
-        written
+        written.map_err(Unwritten::reason)
     }
 }
 
-fn reason(error: &CaughtError) -> String {
-    match error {
-        CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. } => report.message().to_owned(),
+enum Unwritten {
+    Spi(pgrx::spi::Error),
+    Postgres(Box<CaughtError>),
+}
+
+impl Unwritten {
+    /// Why; but a cancelled statement is to end, not to go on without its log.
+    fn reason(self) -> String {
+        let error = match self {
+            Unwritten::Spi(error) => return error.to_string(),
+            Unwritten::Postgres(error) => error,
+        };
+        let report = match &*error {
+            CaughtError::PostgresError(report)
+            | CaughtError::ErrorReport(report)
+            | CaughtError::RustPanic { ereport: report, .. } => report,
+        };
+        if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+            error.rethrow();
+        }
+        report.message().to_owned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plugins and their versions.
 
 use pgrx::JsonB;
+use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiResult};
 use serde_json::Value;
 use source::manifest::Manifest;
@@ -25,7 +26,20 @@ pub struct NewVersion<'a> {
 /// Makes changes to plugins, configs and their order queue up behind each other. Taken first by
 /// everything that changes them; readers and running chains do not notice.
 pub(super) fn lock(client: &mut SpiClient<'_>) -> SpiResult<()> {
+    // SAFETY: they raise an error or do nothing.
+    unsafe {
+        let command = c"a change to plugins";
+        pg_sys::PreventCommandDuringRecovery(command.as_ptr());
+        pg_sys::PreventCommandIfReadOnly(command.as_ptr());
+    }
     client.update("LOCK TABLE posthog_plugins.plugin IN SHARE ROW EXCLUSIVE MODE", None, &[])?;
+    // Under a snapshot from before the lock this finds out that somebody was faster, and fails with
+    // a serialization error instead of counting positions that are no more.
+    client.update(
+        "SELECT FROM posthog_plugins.plugin_config WHERE enabled FOR NO KEY UPDATE",
+        None,
+        &[],
+    )?;
     Ok(())
 }
 

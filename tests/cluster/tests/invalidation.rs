@@ -152,7 +152,6 @@ fn a_prepared_statement_sees_every_change() {
 }
 
 #[test]
-#[ignore = "a call site that lives as long as the transaction asks for changes only once"]
 fn a_trigger_in_a_transaction_sees_every_change() {
     let cluster = Cluster::start();
     let (mut admin, mut client) = two_sessions(&cluster, "triggers");
@@ -301,7 +300,6 @@ fn teardown_runs_in_the_sessions_that_had_a_realm_when_it_ends() {
 }
 
 #[test]
-#[ignore = "the session goes on watching the table of the dropped extension"]
 fn a_session_that_outlives_the_extension_sees_the_changes_to_its_successor() {
     let cluster = Cluster::start();
     let (mut admin, mut client) = two_sessions(&cluster, "successor");

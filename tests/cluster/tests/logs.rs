@@ -81,7 +81,6 @@ fn lines_of_a_savepoint_that_is_rolled_back_are_kept() {
 }
 
 #[test]
-#[ignore = "lines that were written before the commit go with the savepoint"]
 fn many_lines_of_a_savepoint_that_is_rolled_back_are_not_lost() {
     const LINES: usize = 2500;
     let cluster = Cluster::start();

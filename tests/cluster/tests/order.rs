@@ -58,7 +58,6 @@ fn sessions_that_reorder_at_once_end_in_one_valid_order() {
 }
 
 #[test]
-#[ignore = "an old snapshot does not see a config that was disabled meanwhile"]
 fn a_transaction_with_an_old_snapshot_fails_rather_than_break_the_order() {
     let cluster = Cluster::start();
     let mut admin = four_plugins(&cluster);
