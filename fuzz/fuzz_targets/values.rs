@@ -30,7 +30,7 @@ fuzz_target!(|event: &str| {
         return;
     }
     let Ok(event) = out.finish() else { return };
-    let program = Program {
+    let program = Rc::new(Program {
         id: 1,
         plugin: "copy".into(),
         script_name: "copy/index.js".into(),
@@ -38,7 +38,7 @@ fuzz_target!(|event: &str| {
         config: "{}".into(),
         secrets: Vec::new(),
         attachments: Vec::new(),
-    };
+    });
     let outcome = ENGINE.with_borrow_mut(|engine| engine.process_event(&program, event));
     assert!(outcome.failure.is_some() || outcome.verdict == Verdict::Unchanged);
 });

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
-use rquickjs::{Context, Ctx, Runtime, qjs};
+use rquickjs::{Context, Ctx, Runtime, Value, qjs};
 
 use crate::allocator::{Meter, Metered};
 use crate::failure::{Failure, FailureKind};
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Runs the program's `processEvent` on an event given as jsonb.
-    pub fn process_event(&mut self, program: &Program, event: &[u8]) -> Outcome {
+    pub fn process_event(&mut self, program: &Rc<Program>, event: &[u8]) -> Outcome {
         if let Some(failure) = self.pauses.running(program.id) {
             return Outcome::failed(failure.clone());
         }
@@ -189,7 +189,7 @@ impl Machine {
     }
 
     /// Loads the program's realm, and sets it up if it processes events.
-    fn prepare(&mut self, program: &Program) -> Result<(), Failure> {
+    fn prepare(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
         let realm = match self.realms.entry(program.id) {
             Entry::Occupied(realm) => realm.into_mut(),
             Entry::Vacant(place) => place.insert(Realm::load(&self.runtime, program, &self.tools)?),
@@ -243,6 +243,12 @@ impl Tools {
         let compiled = self.meter.while_building(|| script::compile(ctx, script, name));
         let compiled = compiled.map_err(|_| self.failure(ctx))?;
         if self.meter.is_exhausted() { Err(Failure::out_of_memory()) } else { Ok(compiled) }
+    }
+
+    /// Runs a script of the engine's own in the plugin's global scope.
+    pub(crate) fn run<'js>(&self, ctx: &Ctx<'js>, script: &str) -> Result<Value<'js>, Failure> {
+        let compiled = self.compile(ctx, script, "posthog_plugins")?;
+        script::execute(ctx, compiled).map_err(|_| self.failure(ctx))
     }
 
     /// A new context in the runtime.

@@ -12,6 +12,8 @@ pub(crate) mod script;
 mod toll;
 mod url;
 
+use std::rc::Rc;
+
 use rquickjs::object::Property;
 use rquickjs::{Ctx, IntoJs, Result};
 
@@ -27,7 +29,7 @@ pub(crate) use url::read_form;
 
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
 /// intrinsics is still the engine's own.
-pub(crate) fn install(ctx: &Ctx<'_>, program: &Program, tools: &Tools) -> Result<()> {
+pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Result<()> {
     script::install(ctx, &tools.meter)?;
     guards::install(ctx)?;
     dynamic_code::install(ctx, &tools.meter)?;

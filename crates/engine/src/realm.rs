@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use rquickjs::context::EvalOptions;
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value};
 
 use crate::call::{call, drain};
@@ -10,6 +9,7 @@ use crate::engine::{Outcome, Tools, Verdict};
 use crate::failure::{Failure, FailureKind};
 use crate::globals::{self, script};
 use crate::host::{Level, LogLine};
+use crate::meta;
 use crate::program::Program;
 use crate::value::{self, Unrepresentable};
 
@@ -39,30 +39,32 @@ impl Realm {
     /// Makes the global environment and runs the script in it.
     pub(crate) fn load(
         runtime: &Runtime,
-        program: &Program,
+        program: &Rc<Program>,
         tools: &Tools,
     ) -> Result<Self, Failure> {
-        let program = Rc::new(program.clone());
         let context = tools.context(runtime)?;
         let loaded = context.with(|ctx| {
             tools.enter(&ctx);
             let failed = |_| tools.failure(&ctx);
             tools
                 .meter
-                .while_building(|| globals::install(&ctx, &program, tools))
+                .while_building(|| globals::install(&ctx, program, tools))
                 .map_err(failed)?;
-            let meta = crate::meta::build(&ctx, &program).map_err(failed)?;
-            evaluate(&ctx, "const module = {exports: {}}; let exports = {};", "prologue")
-                .map_err(failed)?;
+            let meta = meta::build(&ctx, program).map_err(failed)?;
+            tools.run(&ctx, "const module = {exports: {}}; let exports = {};")?;
             let script = tools.compile(&ctx, &program.script, &program.script_name)?;
             script::execute(&ctx, script).map_err(failed)?;
             drain(&ctx, tools)?;
-            let functions = Functions::find(&ctx).map_err(failed)?;
+            let found = tools.run(&ctx, "({exports, module: module.exports})")?;
+            let functions = Functions::find(&ctx, found).map_err(failed)?;
             Ok((functions, Persistent::save(&ctx, meta)))
         });
         match loaded {
-            Ok((functions, meta)) => Ok(Realm { functions, meta, context, program, ready: false }),
-            Err(failure) => Err(not_loaded(failure, &program)),
+            Ok((functions, meta)) => {
+                let program = program.clone();
+                Ok(Realm { functions, meta, context, program, ready: false })
+            }
+            Err(failure) => Err(not_loaded(failure, program)),
         }
     }
 
@@ -241,13 +243,6 @@ fn not_loaded(failure: Failure, program: &Program) -> Failure {
     Failure { kind, ..failure }.redacted(program)
 }
 
-fn evaluate(ctx: &Ctx<'_>, script: &str, name: &str) -> rquickjs::Result<()> {
-    let mut options = EvalOptions::default();
-    options.strict = false;
-    options.filename = Some(name.to_owned());
-    ctx.eval_with_options::<Value<'_>, _>(script, options).map(drop)
-}
-
 fn is_falsy(value: &Value<'_>) -> bool {
     value.is_undefined()
         || value.is_null()
@@ -260,8 +255,8 @@ fn is_falsy(value: &Value<'_>) -> bool {
 impl Functions {
     /// PostHog's search: `exports`, `exports.default`, `module.exports`; the global object only if
     /// none of them exports anything.
-    fn find(ctx: &Ctx<'_>) -> rquickjs::Result<Self> {
-        let places = Places::of(ctx)?;
+    fn find<'js>(ctx: &Ctx<'js>, found: Value<'js>) -> rquickjs::Result<Self> {
+        let places = Places::of(ctx, found)?;
         let process_event = places.function("processEvent")?;
         let process_event_batch = match process_event {
             Some(_) => None,
@@ -282,11 +277,9 @@ impl Functions {
 struct Places<'js>(Vec<Object<'js>>);
 
 impl<'js> Places<'js> {
-    fn of(ctx: &Ctx<'js>) -> rquickjs::Result<Self> {
-        let mut options = EvalOptions::default();
-        options.strict = false;
-        let found: Object<'js> =
-            ctx.eval_with_options("({exports, module: module.exports})", options)?;
+    /// `found` holds what the script's `exports` and `module.exports` have become.
+    fn of(ctx: &Ctx<'js>, found: Value<'js>) -> rquickjs::Result<Self> {
+        let found = found.into_object().ok_or(rquickjs::Error::Unknown)?;
         let exports: Value<'js> = found.get("exports")?;
         let default: Value<'js> = match exports.as_object() {
             Some(exports) => exports.get("default")?,

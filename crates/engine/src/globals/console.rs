@@ -27,26 +27,29 @@ const METHODS: [(&str, Level); 6] = [
     ("trace", Level::Debug),
 ];
 
-pub(super) fn build<'js>(ctx: &Ctx<'js>, program: &Program, tools: &Tools) -> Result<Object<'js>> {
+pub(super) fn build<'js>(
+    ctx: &Ctx<'js>,
+    program: &Rc<Program>,
+    tools: &Tools,
+) -> Result<Object<'js>> {
     let console = Object::new(ctx.clone())?;
-    let redactor = Rc::new(program.clone());
     let budget = Rc::new(Budget::default());
     for (name, level) in METHODS {
         let host = tools.host.clone();
         let watch = tools.watch.clone();
-        let redactor = redactor.clone();
+        let program = program.clone();
         let budget = budget.clone();
         let method = move |ctx: Ctx<'js>, arguments: Rest<Value<'js>>| -> Result<()> {
             if budget.is_spent(watch.calls()) {
                 return Ok(());
             }
             let line = console_text(&ctx, &arguments.0)?;
-            let line = redactor.redact(shorten(line, LONGEST_LINE));
+            let line = program.redact(shorten(line, LONGEST_LINE));
             let (level, message) = match budget.spend(line.len()) {
                 Spent::Fits => (level, line.as_str()),
                 Spent::Over => (Level::Warn, "the rest of what this call logged is left out"),
             };
-            let Program { id, plugin, .. } = &*redactor;
+            let Program { id, plugin, .. } = &*program;
             host.log(LogLine { program: *id, plugin, level, message });
             Ok(())
         };

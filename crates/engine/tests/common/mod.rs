@@ -49,7 +49,7 @@ impl Bench {
     }
 
     pub fn run(&mut self, program: &Program, event: &str) -> Outcome {
-        self.engine.process_event(program, &to_jsonb(event))
+        self.engine.process_event(&Rc::new(program.clone()), &to_jsonb(event))
     }
 
     /// The event after the plugin, as JSON; `None` when it is discarded. Panics on failure.
