@@ -75,6 +75,14 @@ CREATE TABLE posthog_plugins.plugin_attachment (
 );
 COMMENT ON TABLE posthog_plugins.plugin_attachment IS 'Files for meta.attachments';
 
+CREATE TABLE posthog_plugins.plugin_revision (
+    is_the_only_row boolean PRIMARY KEY DEFAULT true,
+    revision        bigint  NOT NULL DEFAULT 0,
+    CONSTRAINT plugin_revision_has_one_row CHECK (is_the_only_row)
+);
+INSERT INTO posthog_plugins.plugin_revision DEFAULT VALUES;
+COMMENT ON TABLE posthog_plugins.plugin_revision IS 'Counts changes to the tables above; its row is the lock that puts them in order';
+
 -- No foreign keys below: an insert must not wait for somebody who is changing a config.
 
 CREATE TABLE posthog_plugins.plugin_log (

@@ -24,7 +24,8 @@ pub struct NewVersion<'a> {
 }
 
 /// Makes changes to plugins, configs and their order queue up behind each other. Taken first by
-/// everything that changes them; readers and running chains do not notice.
+/// everything that changes them; readers and running chains do not notice. Under a snapshot from
+/// before somebody else's change it is a serialization error, as what is seen is no more.
 pub(super) fn lock(client: &mut SpiClient<'_>) -> SpiResult<()> {
     // SAFETY: they raise an error or do nothing.
     unsafe {
@@ -32,11 +33,8 @@ pub(super) fn lock(client: &mut SpiClient<'_>) -> SpiResult<()> {
         pg_sys::PreventCommandDuringRecovery(command.as_ptr());
         pg_sys::PreventCommandIfReadOnly(command.as_ptr());
     }
-    client.update("LOCK TABLE posthog_plugins.plugin IN SHARE ROW EXCLUSIVE MODE", None, &[])?;
-    // Under a snapshot from before the lock this finds out that somebody was faster, and fails with
-    // a serialization error instead of counting positions that are no more.
     client.update(
-        "SELECT FROM posthog_plugins.plugin_config WHERE enabled FOR NO KEY UPDATE",
+        "UPDATE posthog_plugins.plugin_revision SET revision = revision + 1",
         None,
         &[],
     )?;

@@ -141,7 +141,10 @@ impl Realm {
             tools.enter(&ctx);
             let (verdict, failure) = self.turn(&ctx, event, tools);
             let late = drain(&ctx, tools).err();
-            let rejection = tools.rejections.take();
+            // Memory that ran out in a floating promise looks like a rejection.
+            let rejection = tools.rejections.take().map(|rejection| {
+                if tools.meter.refused() { Failure::out_of_memory() } else { rejection }
+            });
             // The first that went wrong explains the rest, unless the runtime is lost.
             let failure = match late {
                 Some(late) if late.kind.ends_the_runtime() => Some(late),
