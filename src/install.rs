@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use source::archive::{self, Package};
 use source::manifest::{Manifest, slug};
-use source::transpile::{self, Script, SourceMap, transpile};
+use source::transpile::{self, Script, SourceError, SourceMap, regular_expressions, transpile};
 
 use crate::catalog::caller_name;
 use crate::catalog::plugins::{self, NewVersion};
@@ -41,7 +41,7 @@ pub fn install(given: Given<'_>) -> Result<String> {
     let limits = transpile::Limits { source_bytes: settings::source_limit() };
     let script = transpile(given.source, file_name, engine::KNOWN_MODULES, &limits)
         .map_err(Error::Source)?;
-    check(&script, &format!("{name}/{file_name}"))?;
+    check(&script, given.source, file_name, &format!("{name}/{file_name}"))?;
     let (version, is_new) = plugins::store(&NewVersion {
         plugin: &name,
         title: manifest.name.as_deref().unwrap_or(&name),
@@ -61,8 +61,15 @@ pub fn install(given: Given<'_>) -> Result<String> {
 }
 
 /// Has the engine compile the script, for what only it can refuse.
-fn check(script: &Script, script_name: &str) -> Result<()> {
+fn check(script: &Script, source: &str, file_name: &str, script_name: &str) -> Result<()> {
     let Err(failure) = backend::check_script(&script.text, script_name)? else { return Ok(()) };
+    // A script that oxc has printed has no other error of syntax than this.
+    for (literal, place) in regular_expressions(source, file_name) {
+        if let Err(failure) = backend::check_script(&literal, script_name)? {
+            let problem = failure.message;
+            return Err(Error::Source(SourceError::Syntax { place, problem, help: None }));
+        }
+    }
     let place = failure.stack.map(|stack| match SourceMap::parse(&script.source_map) {
         Some(map) => map.rewrite_stack(&stack, script_name, script_name),
         None => stack,

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::Program;
+use oxc::ast::ast::RegExpLiteral;
+use oxc::ast_visit::Visit;
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions};
 use oxc::parser::Parser;
 use oxc::semantic::{Scoping, SemanticBuilder};
@@ -64,9 +66,46 @@ pub fn transpile(
     }
     let origin = Origin { source, file_name };
     complexity::check_text(&origin)?;
-    let work = || stacker::grow(complexity::stack_bytes(source), || run(&origin, known_modules));
+    with_room(&origin, || run(&origin, known_modules))
+}
+
+/// The regular expressions of a source, as they are written, and their places: for an engine that
+/// refused a script to find the one it means. (oxc could judge them, but its parser for them
+/// overflows any stack on hostile ones.)
+pub fn regular_expressions(source: &str, file_name: &str) -> Vec<(String, Place)> {
+    let origin = Origin { source, file_name };
+    let collect = || {
+        let allocator = Allocator::default();
+        let program = parse(SourceType::ts().with_unambiguous(true), &allocator, &origin)?;
+        let mut literals = RegularExpressions { origin: &origin, found: Vec::new() };
+        literals.visit_program(&program);
+        Ok(literals.found)
+    };
+    with_room(&origin, collect).unwrap_or_default()
+}
+
+struct RegularExpressions<'a> {
+    origin: &'a Origin<'a>,
+    found: Vec<(String, Place)>,
+}
+
+impl<'a> Visit<'a> for RegularExpressions<'_> {
+    fn visit_reg_exp_literal(&mut self, literal: &RegExpLiteral<'a>) {
+        let start = literal.span.start as usize;
+        let text = self.origin.source.get(start..literal.span.end as usize);
+        self.found.extend(text.map(|text| (text.to_owned(), self.origin.place(start))));
+    }
+}
+
+/// Runs the parser's recursion on a stack that is large enough for the source.
+fn with_room<T>(
+    origin: &Origin<'_>,
+    work: impl FnOnce() -> Result<T, SourceError>,
+) -> Result<T, SourceError> {
+    let work = || stacker::grow(complexity::stack_bytes(origin.source), work);
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        Err(SourceError::Internal { file_name: file_name.to_owned(), what: panic_text(&*panic) })
+        let file_name = origin.file_name.to_owned();
+        Err(SourceError::Internal { file_name, what: panic_text(&*panic) })
     })
 }
 

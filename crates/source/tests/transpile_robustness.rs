@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use source::transpile::{Limits, Script, SourceError, transpile};
+use source::transpile::{Limits, Script, SourceError, regular_expressions, transpile};
 
 fn attempt(source: &str) -> Result<Script, SourceError> {
     transpile(source, "index.ts", &[], &Limits::default())
@@ -175,4 +175,14 @@ proptest! {
         let internal = matches!(attempt(&source), Err(SourceError::Internal { .. }));
         prop_assert!(!internal);
     }
+}
+
+#[test]
+fn regular_expressions_are_found_at_their_places() {
+    let found =
+        regular_expressions("const a: RegExp = /x/g\nconst b = f(/[/]/, 1 / 2)", "index.ts");
+    let found: Vec<_> =
+        found.iter().map(|(text, place)| (text.as_str(), place.line, place.column)).collect();
+    assert_eq!(found, [("/x/g", 1, 19), ("/[/]/", 2, 13)]);
+    assert!(regular_expressions("not ( a program", "index.ts").is_empty());
 }
