@@ -156,7 +156,7 @@ fn flush() {
         return tell_the_server(&lines);
     }
     if let Err(reason) = log::write(&lines, &errors) {
-        log!("the plugins' log could not be written: {reason}");
+        tell(format!("the plugins' log could not be written: {reason}"));
         tell_the_server(&lines);
     }
 }
@@ -164,12 +164,13 @@ fn flush() {
 /// The errors are among the lines.
 fn tell_the_server(lines: &[LogRow]) {
     for line in lines {
-        ereport!(
-            PgLogLevel::LOG,
-            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("plugin \"{}\" {}: {}", line.plugin, line.level, line.message)
-        );
+        tell(format!("plugin \"{}\" {}: {}", line.plugin, line.level, line.message));
     }
+}
+
+/// Not to the client, whoever that is: what plugins log is behind a grant.
+fn tell(message: String) {
+    ereport!(PgLogLevel::LOG_SERVER_ONLY, PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message);
 }
 
 /// Listens to the ends of transactions.

@@ -2,7 +2,7 @@
 //! event's properties. Lists that the client sent are replaced: they are not evidence.
 
 use engine::Outcome;
-use jsonb::{Document, Ref, Writer};
+use jsonb::{Document, Object, Ref, Writer};
 
 #[derive(Default)]
 pub struct Marks {
@@ -33,14 +33,20 @@ impl Marks {
         if self.succeeded.is_empty() && self.failed.is_empty() && self.deferred.is_empty() {
             return None;
         }
-        self.write(event).ok()
+        let Ok(Ref::Object(fields)) = Document::new(event).map(|event| event.root()) else {
+            return None;
+        };
+        match fields.get("properties") {
+            Ok(None | Some(Ref::Object(_))) => self.write(fields).ok(),
+            _ => None,
+        }
     }
 
-    fn write(&self, event: &[u8]) -> jsonb::Result<Vec<u8>> {
+    fn write(&self, fields: Object<'_>) -> jsonb::Result<Vec<u8>> {
         let mut out = Writer::new();
         out.begin_object()?;
         let mut properties = None;
-        if let Ref::Object(fields) = Document::new(event)?.root() {
+        {
             for field in fields.iter() {
                 match field? {
                     ("properties", Ref::Object(object)) => properties = Some(object),

@@ -1,6 +1,9 @@
 //! What needs a backend but no second one: the server's own jsonb against ours, and the chain under
 //! settings.
 
+// A panic here is the report of a test.
+#![allow(clippy::unwrap_used)]
+
 use pgrx::prelude::*;
 
 #[pg_schema]

@@ -16,6 +16,9 @@ use crate::watch::Watch;
 /// Bytes between two questions to the watch: about a tenth of a millisecond of allocating.
 const BYTES_PER_QUESTION: usize = 1 << 20;
 
+/// An error with its message and a stack of ten frames takes a few kilobytes.
+const BYTES_OF_AN_ERROR: usize = 64 << 10;
+
 /// What a runtime holds, may hold, and whether it was refused more.
 pub(crate) struct Meter {
     used: Cell<usize>,
@@ -26,6 +29,8 @@ pub(crate) struct Meter {
     unasked: Cell<usize>,
     /// Nothing is refused meanwhile.
     building: Cell<bool>,
+    /// Bytes that are not refused whatever else holds.
+    granted: Cell<usize>,
 }
 
 impl Meter {
@@ -37,6 +42,7 @@ impl Meter {
             watch,
             unasked: Cell::new(0),
             building: Cell::new(false),
+            granted: Cell::new(0),
         })
     }
 
@@ -66,6 +72,12 @@ impl Meter {
         built
     }
 
+    /// Lets QuickJS make the error with which it ends a call. Were it refused that, it would throw
+    /// one that a plugin can catch, and an endless loop around a `try` would have no end.
+    pub(crate) fn grant_an_error(&self) {
+        self.granted.set(BYTES_OF_AN_ERROR);
+    }
+
     pub(crate) fn is_exhausted(&self) -> bool {
         self.used.get() > self.limit.get()
     }
@@ -73,6 +85,10 @@ impl Meter {
     /// Whether `more` bytes may be had; remembers a refusal.
     fn admits(&self, more: usize) -> bool {
         if self.building.get() {
+            return true;
+        }
+        if let Some(granted) = self.granted.get().checked_sub(more) {
+            self.granted.set(granted);
             return true;
         }
         let unasked = self.unasked.get().saturating_add(more);

@@ -102,7 +102,14 @@ impl Engine {
         };
         let id = program.id;
         let outcome = match machine.prepare(program) {
-            Ok(()) => machine.process_event(id, event),
+            Ok(()) => {
+                let outcome = machine.process_event(id, event);
+                match &outcome.failure {
+                    Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
+                    _ => self.pauses.forget(id),
+                }
+                outcome
+            }
             Err(failure) => {
                 // The host's interrupts are not the plugin's fault.
                 if failure.kind != FailureKind::Interrupted {
@@ -112,11 +119,6 @@ impl Engine {
             }
         };
         self.put_back(machine, outcome.failure.as_ref());
-        match &outcome.failure {
-            None => self.pauses.forget(id),
-            Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
-            Some(_) => {}
-        }
         outcome
     }
 
@@ -157,10 +159,13 @@ impl Engine {
         }
     }
 
-    /// Keeps the runtime for the next call, unless this one's failure has shaken it.
+    /// Keeps the runtime for the next call, unless this one's failure has shaken it, or a realm has
+    /// ended and left jobs in the queue: they would run in the next plugin's call, in a context that
+    /// may be gone.
     fn put_back(&mut self, machine: Machine, failure: Option<&Failure>) {
         machine.tools.watch.disarm();
-        if !failure.is_some_and(|failure| failure.kind.ends_the_runtime()) {
+        let shaken = failure.is_some_and(|failure| failure.kind.ends_the_runtime());
+        if !shaken && !machine.runtime.is_job_pending() {
             self.machine = Some(machine);
         }
     }
@@ -173,8 +178,14 @@ impl Machine {
         let allocator = Metered(meter.clone());
         let runtime = meter.while_building(|| Runtime::new_with_alloc(allocator));
         let runtime = runtime.map_err(|_| no_memory())?;
-        let polled = watch.clone();
-        runtime.set_interrupt_handler(Some(Box::new(move || polled.must_stop())));
+        let (polled, metered) = (watch.clone(), meter.clone());
+        runtime.set_interrupt_handler(Some(Box::new(move || {
+            let stop = polled.must_stop();
+            if stop {
+                metered.grant_an_error();
+            }
+            stop
+        })));
         let rejections = Rejections::track(&runtime);
         let tools = Tools { host, watch, meter, limits, rejections };
         let mut machine = Machine { realms: HashMap::new(), runtime, tools };

@@ -6,10 +6,14 @@ use rquickjs::{Ctx, Value};
 
 use crate::allocator::Meter;
 use crate::program::Program;
+use crate::value::{shorten, text_of_error, text_of_string};
 use crate::watch::{Stop, Watch};
 
 /// Longest message and stack that are kept: enough for any honest error, too short to fill a log.
 const LONGEST_TEXT: usize = 8 * 1024;
+
+/// The same before secrets are masked: a cut inside of one would hide it from the mask.
+const LONGEST_RAW_TEXT: usize = 8 * LONGEST_TEXT;
 
 /// One failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +75,12 @@ impl Failure {
         Failure { kind, message: message.into(), stack: None }
     }
 
-    /// The same failure without the program's secrets. Of its stack only the names of functions are
-    /// the plugin's to choose.
+    /// The same failure as it can be shown: without the program's secrets, and not endless.
     pub(crate) fn redacted(self, program: &Program) -> Self {
         Failure {
             kind: self.kind,
-            message: program.redact(self.message),
-            stack: self.stack.map(|stack| program.redact_names(stack)),
+            message: shorten(program.redact(self.message), LONGEST_TEXT),
+            stack: self.stack.map(|stack| shorten(program.redact_stack(&stack), LONGEST_TEXT)),
         }
     }
 
@@ -123,22 +126,18 @@ impl Failure {
 /// `Name: message` for errors, `String(value)` for whatever else was thrown. Runs the plugin's own
 /// code where that is an accessor or a `toString`; if it throws, its error is dropped.
 fn describe<'js>(ctx: &Ctx<'js>, thrown: &Value<'js>) -> String {
-    let text = crate::value::text_of_error(ctx, thrown);
-    crate::value::shorten(text, LONGEST_TEXT)
+    shorten(text_of_error(ctx, thrown), LONGEST_RAW_TEXT)
 }
 
 fn stack_of(thrown: &Value<'_>) -> Option<String> {
-    let stack: rquickjs::Result<Option<String>> = thrown.as_object()?.get("stack");
-    match stack {
-        Ok(stack) => {
-            // Frames of the engine's own scripts tell an author nothing.
-            let ours = |frame: &&str| !frame.is_empty() && !frame.contains("(posthog_plugins:");
-            let stack: Vec<&str> = stack.as_deref()?.lines().map(str::trim).filter(ours).collect();
-            (!stack.is_empty()).then(|| crate::value::shorten(stack.join("\n"), LONGEST_TEXT))
-        }
-        Err(_) => {
-            thrown.ctx().catch();
-            None
-        }
-    }
+    let stack: rquickjs::Result<Value<'_>> = thrown.as_object()?.get("stack");
+    let Ok(stack) = stack else {
+        thrown.ctx().catch();
+        return None;
+    };
+    let stack = text_of_string(stack.ctx(), &stack)?;
+    // Frames of the engine's own scripts tell an author nothing.
+    let ours = |frame: &&str| !frame.is_empty() && !frame.contains("(posthog_plugins:");
+    let stack: Vec<&str> = stack.lines().map(str::trim).filter(ours).collect();
+    (!stack.is_empty()).then(|| shorten(stack.join("\n"), LONGEST_RAW_TEXT))
 }

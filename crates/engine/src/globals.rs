@@ -47,8 +47,9 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     define_lazy(ctx, "structuredClone", |ctx| {
         run(ctx, include_str!("globals/structured_clone.js"))
     })?;
-    // Shared memory needs a second thread to make sense, and its bytes escape the meter.
-    for name in ["SharedArrayBuffer", "Atomics"] {
+    // Shared memory needs a second thread to make sense, and its bytes escape the meter. Finalizers
+    // run when memory is collected, which can be in another plugin's call.
+    for name in ["SharedArrayBuffer", "Atomics", "FinalizationRegistry"] {
         global.remove(name)?;
     }
     Ok(())

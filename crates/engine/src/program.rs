@@ -31,8 +31,8 @@ pub struct Attachment {
 /// unreadable, and is no secret that masking could keep.
 const SHORTEST_INSIDE_WORDS: usize = 4;
 
-/// In a stack, where paths and positions are, only what cannot be there by chance is masked.
-const SHORTEST_IN_STACKS: usize = 8;
+/// In a path only what cannot be there by chance is masked.
+const SHORTEST_IN_PLACES: usize = 8;
 
 const MASK: &str = "********";
 
@@ -51,11 +51,28 @@ impl Program {
         text
     }
 
-    /// A stack with the longer secrets masked.
-    pub(crate) fn redact_names(&self, stack: String) -> String {
-        let long = self.secrets.iter().filter(|secret| secret.len() >= SHORTEST_IN_STACKS);
-        long.fold(stack, |stack, secret| stack.replace(secret.as_str(), MASK))
+    /// A stack with secrets masked. A plugin can write anything into it; only in the place of a
+    /// frame, `(file:line:column)`, short secrets are left alone, as they would hide the position.
+    pub(crate) fn redact_stack(&self, stack: &str) -> String {
+        let lines = stack.lines().map(|line| match line.rsplit_once(" (") {
+            Some((function, place)) if is_place(place) => {
+                let long = self.secrets.iter().filter(|secret| secret.len() >= SHORTEST_IN_PLACES);
+                let place = long
+                    .fold(place.to_owned(), |place, secret| place.replace(secret.as_str(), MASK));
+                format!("{} ({place}", self.redact(function.to_owned()))
+            }
+            _ => self.redact(line.to_owned()),
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// `file:line:column)`
+fn is_place(text: &str) -> bool {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.trim_end_matches(')').rsplitn(3, ':');
+    let numbers = parts.next().is_some_and(number) && parts.next().is_some_and(number);
+    text.ends_with(')') && numbers && parts.next().is_some()
 }
 
 /// The text with the mask wherever `word` has no letter or digit on either side.
@@ -82,7 +99,11 @@ mod tests {
     use super::*;
 
     fn redacted(secrets: &[&str], text: &str) -> String {
-        let program = Program {
+        program(secrets).redact(text.to_owned())
+    }
+
+    fn program(secrets: &[&str]) -> Program {
+        Program {
             id: 1,
             plugin: String::new(),
             script_name: String::new(),
@@ -90,13 +111,22 @@ mod tests {
             config: String::new(),
             secrets: secrets.iter().map(|secret| secret.to_string()).collect(),
             attachments: Vec::new(),
-        };
-        program.redact(text.to_owned())
+        }
     }
 
     #[test]
     fn secrets_are_masked_wherever_they_stand() {
         assert_eq!(redacted(&["abcd", "üben"], "xabcdx=üben"), "x********x=********");
+    }
+
+    #[test]
+    fn stacks_are_masked_but_for_their_places() {
+        let program = program(&["ts", "password"]);
+        assert_eq!(
+            program
+                .redact_stack("at f (a/index.ts:1:2)\nCaused by: ts password\nat password (b:1:2)"),
+            "at f (a/index.ts:1:2)\nCaused by: ******** ********\nat ******** (b:1:2)"
+        );
     }
 
     #[test]

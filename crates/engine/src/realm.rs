@@ -163,7 +163,7 @@ impl Realm {
         let input = jsonb::Document::new(event)
             .map_err(|error| Failure::new(FailureKind::BadResult, error.to_string()))
             .and_then(|event| {
-                value::to_js(ctx, event.root(), tools.limits.depth).map_err(|_| tools.failure(ctx))
+                value::to_js(ctx, event.root(), &tools.limits).map_err(|_| tools.failure(ctx))
             });
         let input = match input {
             Ok(input) => input,

@@ -7,5 +7,5 @@ mod text;
 mod write;
 
 pub(crate) use read::to_js;
-pub(crate) use text::{console_text, shorten, text_of_error};
+pub(crate) use text::{console_text, shorten, text_of_error, text_of_string};
 pub(crate) use write::{Unrepresentable, write_event};

@@ -191,6 +191,51 @@ fn stacks_show_the_authors_frames_only() {
 }
 
 #[test]
+fn what_a_failed_setup_left_behind_runs_in_nobody_elses_call() {
+    let mut bench = Bench::new();
+    for body in [
+        "const again = () => Promise.resolve().then(again); again(); throw new Error('setup')",
+        "Promise.resolve().then(() => console.log('late')); throw new Error('setup')",
+        "let f; const p = new Promise(r => { f = r }); Object.setPrototypeOf(p, null);
+         Object.setPrototypeOf(f, null); queueMicrotask(f); throw new Error('setup')",
+    ] {
+        for script in [
+            format!("{body}; exports.processEvent = e => e"),
+            format!("exports.setupPlugin = () => {{ {body} }}; exports.processEvent = e => e"),
+        ] {
+            let failure = bench.run(&program(1, &script), EVENT).failure.unwrap();
+            assert_eq!(failure.message, "Error: setup");
+            let other = bench.run(&program(2, "exports.processEvent = async e => e"), EVENT);
+            assert_eq!(other.failure, None, "{script}");
+            bench.engine.tear_down(1);
+        }
+    }
+    assert_eq!(bench.lines(), [""; 0]);
+}
+
+#[test]
+fn an_ordinary_failure_between_is_not_in_a_row() {
+    let limits = Limits { call: Duration::from_millis(20), ..Limits::default() };
+    let mut bench = Bench::with_limits(limits);
+    let plugin = program(1, "exports.processEvent = e => { while (e.loop); throw new Error('x') }");
+    for _ in 0..4 {
+        let kind = bench.run(&plugin, r#"{"loop": true}"#).failure.unwrap().kind;
+        assert_eq!(kind, FailureKind::TimedOut);
+        assert_eq!(bench.run(&plugin, "{}").failure.unwrap().kind, FailureKind::Threw);
+    }
+}
+
+#[test]
+fn texts_that_are_no_unicode_can_be_logged_and_thrown() {
+    let script = r"exports.processEvent = e => {
+        console.log('\ud83d', { a: '\u0000' }, '\u0000'); throw new Error('cut \ud83d') }";
+    let mut bench = Bench::new();
+    let failure = bench.run(&program(1, script), EVENT).failure.unwrap();
+    assert_eq!(failure.message, "Error: cut \u{FFFD}");
+    assert_eq!(bench.lines(), ["LOG \u{FFFD} {\"a\":\"\\u0000\"} \u{FFFD}"]);
+}
+
+#[test]
 fn setup_that_fails_is_not_tried_again_at_once() {
     let script = "
         exports.setupPlugin = () => { console.log('setup'); throw new Error('no key') }

@@ -126,6 +126,23 @@ attacks! {
         "const a = new Array(1e6).fill(0); while (true) a.indexOf(1)" => TimedOut;
     searching_a_text_without_end_times_out:
         "const a = 'a'.repeat(2e7); while (true) a.indexOf('b')" => TimedOut;
+    sorting_typed_arrays_without_end_times_out:
+        "const a = new Float64Array(1e6).map((_, i) => -i); while (true) a.sort()" => TimedOut;
+    reversing_bytes_without_end_times_out:
+        "const a = new Uint8Array(3e7); while (true) a.reverse()" => TimedOut;
+    a_body_that_closes_its_function_is_metered:
+        "new Function('}); for (const k = [];;) k.push(new Uint8Array(1e6).fill(1)); (function () {')" => Threw | OutOfMemory | TimedOut;
+    parameters_that_close_their_function_are_metered:
+        "new Function('a) {}); for (const k = [];;) k.push(new Uint8Array(1e6).fill(1)); (function (', '')" => Threw | OutOfMemory | TimedOut;
+    a_prototype_getter_of_a_made_function_is_metered:
+        "Reflect.construct(Function, ['1'], new Proxy(function () {}, { get() { for (const k = [];;) k.push(new Uint8Array(1e6).fill(1)) } }))" => OutOfMemory | TimedOut;
+    a_stack_trace_hook_is_metered:
+        "Error.prepareStackTrace = () => { for (const k = [];;) k.push(new Uint8Array(1e6).fill(1)) }; eval('(')" => Threw;
+    an_endless_loop_that_catches_refusals_times_out:
+        "for (;;) try { JSON.parse('[' + '1,'.repeat(1e5) + '1]') } catch {}" => TimedOut;
+    an_endless_loop_that_catches_with_memory_full_ends:
+        "const k = []; try { for (;;) k.push('x'.repeat(1e4) + k.length) } catch {}
+         try { for (;;) k.push({}) } catch {} for (;;) try { k.push([k.length, {}]) } catch {}" => TimedOut | OutOfMemory;
     waiting_is_not_possible: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)" => Threw;
     endless_logging_times_out: "while (true) console.log('x'.repeat(1000))" => TimedOut;
 }

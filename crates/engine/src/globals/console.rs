@@ -44,7 +44,7 @@ pub(super) fn build<'js>(
                 return Ok(());
             }
             let line = console_text(&ctx, &arguments.0)?;
-            let line = program.redact(shorten(line, LONGEST_LINE));
+            let line = shorten(program.redact(line), LONGEST_LINE);
             let (level, message) = match budget.spend(line.len()) {
                 Spent::Fits => (level, line.as_str()),
                 Spent::Over => (Level::Warn, "the rest of what this call logged is left out"),

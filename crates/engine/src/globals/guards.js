@@ -121,5 +121,14 @@
   };
   method(IteratorPrototype, "drop", guardedDrop.drop);
 
-  return { Array: slowArray, String: slowString };
+  const typedArrays = Object.getPrototypeOf(Uint8Array.prototype);
+  const typedArrayLength = Object.getOwnPropertyDescriptor(typedArrays, "length").get;
+
+  // Accessors of the engine's own, which run a plugin's code while it makes an error, and lose what
+  // they are set to. Here they are ordinary properties.
+  for (const [name, value] of [["stackTraceLimit", 10], ["prepareStackTrace", undefined]]) {
+    defineProperty(Error, name, { value, writable: true, enumerable: false, configurable: false });
+  }
+
+  return { Array: slowArray, String: slowString, typedArrays, typedArrayLength };
 })();

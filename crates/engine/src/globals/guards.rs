@@ -8,6 +8,7 @@
 use std::ptr::NonNull;
 use std::slice;
 
+use rquickjs::object::Property;
 use rquickjs::{Ctx, Function, Object, Result, Value, qjs};
 
 use super::toll;
@@ -17,6 +18,9 @@ const LONGEST_ARRAY: i64 = 1 << 20;
 
 /// Steps that are not worth a toll, so that ordinary calls do not notice the guard.
 const FREE_WORK: i64 = 256;
+
+/// Sorting takes that many comparisons for each of some millions of elements; others take less.
+const WORK_PER_ELEMENT: i64 = 24;
 
 /// Largest product of two string lengths that is searched natively: the worst case compares that
 /// many bytes, about a second.
@@ -53,6 +57,10 @@ const ARRAY_METHODS: [&str; 25] = [
 /// Loops over its arguments as well as over `this`.
 const CONCAT: &str = "concat";
 
+/// They neither allocate nor ask.
+const TYPED_ARRAY_METHODS: [&str; 9] =
+    ["copyWithin", "fill", "includes", "indexOf", "join", "lastIndexOf", "reverse", "set", "sort"];
+
 const STRING_METHODS: [&str; 6] =
     ["includes", "indexOf", "lastIndexOf", "replace", "replaceAll", "split"];
 
@@ -63,18 +71,30 @@ pub(super) fn install(ctx: &Ctx<'_>) -> Result<()> {
         ("String", &STRING_METHODS[..], string_guard as Guard),
     ] {
         let constructor: Object<'_> = ctx.globals().get(class)?;
-        let prototype: Object<'_> = constructor.get("prototype")?;
         let slow: Function<'_> = slow.get(class)?;
-        for name in methods {
-            let native: Function<'_> = prototype.get(*name)?;
-            let guarded = wrap(ctx, guard, *name == CONCAT, &native, &slow)?;
-            for property in ["name", "length"] {
-                let value: Value<'_> = native.get(property)?;
-                guarded.prop(property, rquickjs::object::Property::from(value).configurable())?;
-            }
-            let guarded = rquickjs::object::Property::from(guarded).writable().configurable();
-            prototype.prop(*name, guarded)?;
+        guard_methods(ctx, &constructor.get("prototype")?, methods, guard, &slow)?;
+    }
+    let typed_arrays: Object<'_> = slow.get("typedArrays")?;
+    let length: Function<'_> = slow.get("typedArrayLength")?;
+    guard_methods(ctx, &typed_arrays, &TYPED_ARRAY_METHODS, typed_array_guard, &length)
+}
+
+/// Puts guarded functions in the place of an object's methods.
+fn guard_methods<'js>(
+    ctx: &Ctx<'js>,
+    prototype: &Object<'js>,
+    methods: &[&str],
+    guard: Guard,
+    helper: &Function<'js>,
+) -> Result<()> {
+    for name in methods {
+        let native: Function<'_> = prototype.get(*name)?;
+        let guarded = wrap(ctx, guard, *name == CONCAT, &native, helper)?;
+        for property in ["name", "length"] {
+            let value: Value<'_> = native.get(property)?;
+            guarded.prop(property, Property::from(value).configurable())?;
         }
+        prototype.prop(*name, Property::from(guarded).writable().configurable())?;
     }
     Ok(())
 }
@@ -216,6 +236,27 @@ unsafe extern "C" fn array_guard(
     match work {
         Some(work) => call.call_native(work),
         None => call.call_slow(),
+    }
+}
+
+/// The helper is the built-in getter of the length, which no plugin can make lie.
+unsafe extern "C" fn typed_array_guard(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    argc: i32,
+    argv: *mut qjs::JSValue,
+    _: i32,
+    data: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: only `wrap` makes functions of this guard; the getter gives an owned value.
+    unsafe {
+        let call = GuardedCall::new(ctx, this, argc, argv, data);
+        let length = qjs::JS_Call(ctx, call.slow, this, 0, std::ptr::null_mut());
+        let mut elements = 0;
+        if qjs::JS_IsException(length) || qjs::JS_ToInt64(ctx, &mut elements, length) < 0 {
+            return qjs::JS_EXCEPTION;
+        }
+        call.call_native(elements.saturating_mul(WORK_PER_ELEMENT))
     }
 }
 

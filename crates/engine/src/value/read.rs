@@ -6,10 +6,12 @@
 use jsonb::Ref;
 use rquickjs::{Ctx, Error, Result, Value, qjs};
 
-/// Builds the JavaScript value of `source`. Fails when memory runs out or the value nests deeper
-/// than `depth`.
-pub(crate) fn to_js<'js>(ctx: &Ctx<'js>, source: Ref<'_>, depth: usize) -> Result<Value<'js>> {
-    let raw = build(ctx.as_raw().as_ptr(), source, depth);
+use crate::limits::Limits;
+
+/// Builds the JavaScript value of `source`. Fails when memory runs out or the value nests too deeply.
+pub(crate) fn to_js<'js>(ctx: &Ctx<'js>, source: Ref<'_>, limits: &Limits) -> Result<Value<'js>> {
+    let most_elements = limits.memory / size_of::<qjs::JSValue>();
+    let raw = build(ctx.as_raw().as_ptr(), source, limits.depth, most_elements);
     // SAFETY: `build` returns an owned value of this context, or the exception marker.
     unsafe {
         if qjs::JS_IsException(raw) {
@@ -20,7 +22,12 @@ pub(crate) fn to_js<'js>(ctx: &Ctx<'js>, source: Ref<'_>, depth: usize) -> Resul
 }
 
 /// An owned value, or the exception marker with the exception pending.
-fn build(ctx: *mut qjs::JSContext, source: Ref<'_>, depth: usize) -> qjs::JSValue {
+fn build(
+    ctx: *mut qjs::JSContext,
+    source: Ref<'_>,
+    depth: usize,
+    most_elements: usize,
+) -> qjs::JSValue {
     match source {
         Ref::Null => qjs::JS_NULL,
         Ref::Bool(value) => qjs::JS_MKVAL(qjs::JS_TAG_BOOL, value.into()),
@@ -33,10 +40,14 @@ fn build(ctx: *mut qjs::JSContext, source: Ref<'_>, depth: usize) -> qjs::JSValu
             if depth == 0 {
                 return too_deep(ctx);
             }
+            // They are collected in memory that nobody meters, and would not fit where they go.
+            if array.len() > most_elements {
+                return too_many(ctx);
+            }
             let mut elements = Vec::with_capacity(array.len());
             for element in array.iter() {
                 let value = match element {
-                    Ok(element) => build(ctx, element, depth - 1),
+                    Ok(element) => build(ctx, element, depth - 1, most_elements),
                     Err(_) => malformed(ctx),
                 };
                 // SAFETY: plain tag check.
@@ -65,7 +76,7 @@ fn build(ctx: *mut qjs::JSContext, source: Ref<'_>, depth: usize) -> qjs::JSValu
                 }
                 for pair in object.iter() {
                     let (key, value) = match pair {
-                        Ok((key, member)) => (key, build(ctx, member, depth - 1)),
+                        Ok((key, member)) => (key, build(ctx, member, depth - 1, most_elements)),
                         Err(_) => ("", malformed(ctx)),
                     };
                     if qjs::JS_IsException(value) {
@@ -133,4 +144,9 @@ fn too_deep(ctx: *mut qjs::JSContext) -> qjs::JSValue {
 fn malformed(ctx: *mut qjs::JSContext) -> qjs::JSValue {
     // SAFETY: a constant format string without arguments.
     unsafe { qjs::JS_ThrowInternalError(ctx, c"the event is not valid jsonb".as_ptr()) }
+}
+
+fn too_many(ctx: *mut qjs::JSContext) -> qjs::JSValue {
+    // SAFETY: a constant format string without arguments.
+    unsafe { qjs::JS_ThrowRangeError(ctx, c"the event has too long a list".as_ptr()) }
 }

@@ -11,7 +11,6 @@
 //! A number that still equals the one at the same place of the original is copied from there, so
 //! that digits beyond a double's survive.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::iter::Peekable;
 
@@ -20,6 +19,7 @@ use rquickjs::function::This;
 use rquickjs::{Coerced, Ctx, Error, Exception, Function, Result, Value, qjs};
 
 use super::raw::{Key, Raw};
+use super::text::storable;
 
 use crate::limits::Limits;
 use crate::watch::Watch;
@@ -315,27 +315,4 @@ impl<'a> Originals<'a> {
         }
         self.object.get(name)
     }
-}
-
-/// A string as jsonb can hold it: U+0000 and lone surrogates become U+FFFD.
-fn storable(bytes: &[u8]) -> Cow<'_, str> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(replace_surrogates(bytes.to_vec())),
-    };
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
-}
-
-/// QuickJS writes a lone surrogate as the three bytes ED A0..BF xx; U+FFFD has three bytes, too.
-fn replace_surrogates(mut bytes: Vec<u8>) -> String {
-    let mut rest = bytes.as_mut_slice();
-    while let [first, second, ..] = rest {
-        let surrogate = *first == 0xED && *second >= 0xA0;
-        let (done, next) = rest.split_at_mut(if surrogate { rest.len().min(3) } else { 1 });
-        if surrogate && done.len() == 3 {
-            done.copy_from_slice("\u{FFFD}".as_bytes());
-        }
-        rest = next;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
