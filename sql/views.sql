@@ -1,4 +1,5 @@
--- What the operator looks at. Secrets are masked here, so the views can be granted.
+-- What the operator looks at. Secrets are masked here, so the views can be granted (library together
+-- with the function behind it, which PostgreSQL checks against the caller).
 -- API: public.
 
 CREATE VIEW posthog_plugins.plugins AS
