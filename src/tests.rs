@@ -136,6 +136,18 @@ mod tests {
     }
 
     #[pg_test]
+    fn marks_leave_properties_that_are_no_object() {
+        install("good", "exports.processEvent = e => e");
+        Spi::run("SET posthog_plugins.mark_events = on").unwrap();
+        for properties in ["\"text\"", "[1]", "null"] {
+            let event = format!(r#"{{"properties": {properties}}}"#);
+            assert_eq!(text(&format!("SELECT process_event('{event}')::text")).unwrap(), event);
+        }
+        let marked = text("SELECT process_event('{}') -> 'properties' ->> '$plugins_failed'");
+        assert_eq!(marked.unwrap(), "[]");
+    }
+
+    #[pg_test]
     fn snapshots_and_the_off_switch_bypass_plugins() {
         install("mark", "exports.processEvent = e => { e.seen = true; return e }");
         let plain = r#"{"event": "$snapshot"}"#;

@@ -93,6 +93,26 @@ fn a_role_without_rights_can_do_nothing_else() {
 }
 
 #[test]
+fn what_plugins_log_is_not_sent_to_the_client() {
+    let cluster = Cluster::start();
+    let (mut owner, _) = owner_and_app(&cluster, "app");
+    owner.add_body("talker", "console.log('between us'); return event");
+    // Neither where the log goes to the server's instead of the table, nor with the transaction.
+    for (begin, end) in [("BEGIN READ ONLY", "COMMIT"), ("BEGIN", "ROLLBACK")] {
+        let output = cluster.psql(
+            "app",
+            &format!(
+                "SET ROLE app; SET client_min_messages = log; {begin};
+                 SELECT process_event('{{}}'); {end};"
+            ),
+        );
+        assert!(output.contains("seen"), "{output}");
+        assert!(!output.contains("between us"), "{output}");
+    }
+    assert_eq!(cluster.log().matches("between us").count(), 2);
+}
+
+#[test]
 fn a_granted_view_shows_itself_and_a_granted_function_acts_as_the_owner() {
     let cluster = Cluster::start();
     let (mut owner, mut app) = owner_and_app(&cluster, "app");
