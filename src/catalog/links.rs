@@ -60,7 +60,10 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
                     v.script, v.manifest, c.config,
                     (SELECT pg_catalog.jsonb_object_agg(s.key, s.value)
                        FROM posthog_plugins.plugin_secret AS s
-                      WHERE s.config_id = c.id)
+                      WHERE s.config_id = c.id),
+                    EXISTS (SELECT 1
+                              FROM posthog_plugins.plugin_attachment AS a
+                             WHERE a.config_id = c.id)
                FROM posthog_plugins.plugin_config AS c
                JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
@@ -69,7 +72,15 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
             None,
             &[],
         )?;
-        let mut links = rows.map(link).collect::<SpiResult<Vec<_>>>()?;
+        let mut links = Vec::new();
+        let mut have_attachments = false;
+        for row in rows {
+            have_attachments |= row.get::<bool>(12)?.unwrap_or_default();
+            links.push(link(row)?);
+        }
+        if !have_attachments {
+            return Ok(links);
+        }
         for (config_id, attachment) in attachments(client)? {
             if let Some(link) = links.iter_mut().find(|link| link.id == config_id) {
                 link.attachments.push(attachment);

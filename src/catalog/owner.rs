@@ -12,7 +12,7 @@ use pgrx::spi::SpiClient;
 pub fn as_owner<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
     let scope = Scope::enter();
     let result = Spi::connect_mut(|client| {
-        scope.become_owner(client);
+        scope.become_owner();
         work(client)
     });
     scope.leave();
@@ -25,6 +25,23 @@ pub fn caller_name() -> String {
     unsafe {
         let name = pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false);
         std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
+}
+
+/// From the catalog caches: a query for it took a new session as long as reading a short chain.
+fn owner_of_tables() -> Option<pg_sys::Oid> {
+    // SAFETY: names are constants; the cached row is read before it is released.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema);
+        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
+        let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(table));
+        if row.is_null() {
+            return None;
+        }
+        let owner = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relowner;
+        pg_sys::ReleaseSysCache(row);
+        Some(owner)
     }
 }
 
@@ -57,15 +74,8 @@ impl Scope {
         Scope { user, security, settings }
     }
 
-    fn become_owner(&self, client: &SpiClient<'_>) {
-        let owner = client
-            .select(
-                "SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'posthog_plugins'",
-                Some(1),
-                &[],
-            )
-            .and_then(|rows| rows.first().get_one::<pg_sys::Oid>());
-        if let Ok(Some(owner)) = owner {
+    fn become_owner(&self) {
+        if let Some(owner) = owner_of_tables() {
             let local = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
             // SAFETY: the role owns an object, so it exists; `leave` or an abort restores it.
             unsafe { pg_sys::SetUserIdAndSecContext(owner, self.security | local) };
