@@ -65,11 +65,14 @@ pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) 
 
 #[pg_schema]
 pub mod posthog_plugins {
-    use pgrx::JsonB;
     use pgrx::prelude::*;
+    use pgrx::{JsonB, pg_sys};
     use serde_json::{Map, Value};
 
     use super::Answer;
+    use std::ffi::CStr;
+
+    use crate::catalog::attached;
     use crate::catalog::configs::{self, Target};
     use crate::catalog::links::OnError;
     use crate::catalog::plugins;
@@ -191,6 +194,19 @@ pub mod posthog_plugins {
         label: default!(&str, "''"),
     ) -> Answer<i32> {
         Ok(configs::move_to(Target { plugin, team_id, label }, position)?)
+    }
+
+    /// Runs the plugins on every row that is inserted into a table. In sql/attach.sql, for types
+    /// that have none in Rust.
+    #[pg_extern(sql = false)]
+    fn attach(events_table: pg_sys::Oid, event_column: Option<&CStr>) -> Answer<()> {
+        Ok(attached::attach(events_table, event_column)?)
+    }
+
+    /// Takes the plugins off a table. In sql/attach.sql.
+    #[pg_extern(sql = false)]
+    fn detach(events_table: pg_sys::Oid) -> Answer<()> {
+        Ok(attached::detach(events_table)?)
     }
 
     /// Behind the view `library`.

@@ -25,6 +25,15 @@ pub enum Processed {
 
 /// Runs the chain on an event given as jsonb.
 pub fn process(backend: &mut Backend, event: &[u8]) -> Result<Processed> {
+    process_watched(backend, event, |_, _| ())
+}
+
+/// The same; `replaced` is given each version of the event that a link has replaced.
+pub fn process_watched<'e>(
+    backend: &mut Backend,
+    event: &'e [u8],
+    mut replaced: impl FnMut(Rc<Link>, Cow<'e, [u8]>),
+) -> Result<Processed> {
     let fields = open(event)?;
     if backend.links.is_empty() || is_snapshot(&fields) {
         return Ok(Processed::Unchanged);
@@ -60,7 +69,9 @@ pub fn process(backend: &mut Backend, event: &[u8]) -> Result<Processed> {
         }
         match outcome.verdict {
             Verdict::Unchanged => {}
-            Verdict::Changed(changed) => current = Cow::Owned(changed),
+            Verdict::Changed(changed) => {
+                replaced(link, std::mem::replace(&mut current, Cow::Owned(changed)));
+            }
             Verdict::Discarded => return Ok(Processed::Discarded),
         }
     }

@@ -76,6 +76,62 @@ pub enum Error {
     #[error("a plugin is running")]
     Reentered,
 
+    #[error("there is no table with OID {0}")]
+    NoSuchTable(u32),
+
+    #[error("\"{table}\" is a {kind}")]
+    NotATable { table: String, kind: &'static str },
+
+    #[error("must be owner of table \"{0}\"")]
+    NotTheOwner(String),
+
+    #[error("table \"{table}\" has no column \"{column}\"")]
+    NoSuchColumn { table: String, column: String },
+
+    #[error("table \"{table}\" has no column \"{column}\" for the events any more")]
+    EventColumnIsGone { table: String, column: String },
+
+    #[error("column \"{column}\" of table \"{table}\" is not of type jsonb")]
+    EventColumnIsNotJsonb { table: String, column: String },
+
+    #[error("column \"{column}\" of table \"{table}\" is generated")]
+    EventColumnIsGenerated { table: String, column: String },
+
+    #[error("table \"{table}\" is attached already")]
+    AlreadyAttached { table: String, trigger: String, place: String },
+
+    #[error("table \"{0}\" is not attached")]
+    NotAttached(String),
+
+    #[error("table \"{table}\" is attached through the table it is a partition of")]
+    AttachedThroughParent { table: String, parent: String },
+
+    #[error("process_row is for triggers BEFORE INSERT or BEFORE UPDATE, FOR EACH ROW")]
+    NotABeforeRowTrigger,
+
+    #[error("trigger \"{0}\" has more than one argument")]
+    TooManyTriggerArguments(String),
+
+    #[error(
+        "trigger \"{trigger}\" is for column \"{named}\", but its condition is about column \"{tested}\""
+    )]
+    AmbiguousEventColumn { trigger: String, named: String, tested: String },
+
+    #[error("{author} gave column \"{column}\" a value that does not fit: {value}")]
+    DoesNotFit {
+        author: String,
+        column: String,
+        value: String,
+        code: PgSqlErrorCode,
+        reason: String,
+    },
+
+    #[error("{author} changed column \"{column}\", which moves the row to another partition")]
+    MovesRow { author: String, column: String, partition: String },
+
+    #[error("{0}")]
+    Jsonb(#[from] jsonb::Error),
+
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
 
@@ -111,6 +167,25 @@ impl Error {
             Error::MayNotReadFiles => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
             Error::Reentered => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::NoSuchTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::NotATable { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::NotTheOwner(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Error::NoSuchColumn { .. } | Error::EventColumnIsGone { .. } => {
+                Code::ERRCODE_UNDEFINED_COLUMN
+            }
+            Error::AmbiguousEventColumn { .. } => Code::ERRCODE_AMBIGUOUS_COLUMN,
+            Error::EventColumnIsNotJsonb { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
+            Error::EventColumnIsGenerated { .. } => Code::ERRCODE_INVALID_COLUMN_REFERENCE,
+            Error::AlreadyAttached { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
+            Error::NotAttached(_) => Code::ERRCODE_UNDEFINED_OBJECT,
+            Error::AttachedThroughParent { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::NotABeforeRowTrigger | Error::TooManyTriggerArguments(_) => {
+                Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED
+            }
+            Error::DoesNotFit { code, .. } => *code,
+            Error::MovesRow { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::Jsonb(jsonb::Error::Malformed(_)) => Code::ERRCODE_DATA_CORRUPTED,
+            Error::Jsonb(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
         }
     }
@@ -123,6 +198,13 @@ impl Error {
             Error::Manifest(error) => error.detail(),
             Error::Archive(error) => error.detail(),
             Error::Config { error, .. } => error.detail(),
+            Error::AlreadyAttached { trigger, place, .. } => {
+                Some(format!("Trigger \"{trigger}\" of table \"{place}\" runs the plugins."))
+            }
+            Error::DoesNotFit { reason, .. } => Some(reason.clone()),
+            Error::MovesRow { partition, .. } => {
+                Some(format!("The row came to partition \"{partition}\" before the plugins ran."))
+            }
             Error::MayNotReadFiles => {
                 Some("Only roles with privileges of pg_read_server_files may.".to_owned())
             }
@@ -157,6 +239,33 @@ impl Error {
             Error::NotEnabled(_) => "Call posthog_plugins.enable first.",
             Error::NoSuchAttachment { .. } => {
                 "The manifest has no field of type attachment with this key."
+            }
+            Error::NotATable { .. } => "Attach the table that the rows are stored in.",
+            Error::EventColumnIsNotJsonb { .. } => {
+                "The column that is the event has the type jsonb. Without a column, the table's \
+                 columns are the event's fields."
+            }
+            Error::AlreadyAttached { .. } => "Call posthog_plugins.detach for that table first.",
+            Error::AttachedThroughParent { parent, .. } => {
+                return Some(format!("Detach \"{parent}\"."));
+            }
+            Error::NotABeforeRowTrigger => {
+                "posthog_plugins.attach makes the trigger for a table. A view has none of these: \
+                 attach the table below it."
+            }
+            Error::TooManyTriggerArguments(_) => {
+                "The one argument is the name of the jsonb column that is the event; without one, \
+                 the columns are its fields."
+            }
+            Error::EventColumnIsGone { .. } | Error::AmbiguousEventColumn { .. } => {
+                "posthog_plugins.detach and posthog_plugins.attach make the trigger anew."
+            }
+            Error::DoesNotFit { .. } => {
+                "Nothing is stored. Change the plugin, its settings, or the column."
+            }
+            Error::MovesRow { .. } => {
+                "Run the plugins before the row is routed: insert what process_event returns, with \
+                 the trigger disabled. Or have the plugin leave the column alone."
             }
             _ => return None,
         };

@@ -3,10 +3,10 @@
 //! read-only, goes to the server's log instead.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use engine::{Failure, FailureKind, LogLine};
+use engine::{Failure, FailureKind, LogLine, Program};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -21,6 +21,10 @@ const MOST_BYTES: usize = 128 << 10;
 /// The same inside a savepoint, whose end would take what was written with it.
 const MOST_BYTES_IN_SAVEPOINT: usize = 16 << 20;
 
+/// Fields of a plugin that are told to have no column: one that makes up names for each event would
+/// fill the log.
+const MOST_LEFT_OUT: usize = 100;
+
 /// What a row takes besides its texts.
 const ROW_BYTES: usize = 128;
 
@@ -31,6 +35,8 @@ struct Journal {
     /// About how many bytes are in both.
     bytes: usize,
     failing: HashMap<i32, Failing>,
+    /// Fields without a column that a config was told about, by config and table.
+    left_out: HashMap<(i32, pg_sys::Oid), HashSet<String>>,
 }
 
 /// A config that has failed.
@@ -99,9 +105,38 @@ pub fn failure(config_id: i32, plugin: &str, failure: Failure, event: Option<&[u
     });
 }
 
-/// The config is not what it was: its next failure is news.
+/// A field of a plugin's that the table has no place for. Told once while the plugin's realm lives.
+pub fn field_left_out(
+    program: &Program,
+    table: pg_sys::Oid,
+    field: &str,
+    message: impl FnOnce() -> String,
+) {
+    JOURNAL.with_borrow_mut(|journal| {
+        let told = journal.left_out.entry((program.id, table)).or_default();
+        if told.contains(field) || told.len() >= MOST_LEFT_OUT {
+            return;
+        }
+        told.insert(field.to_owned());
+        let message = message();
+        journal.bytes += ROW_BYTES + message.len();
+        journal.lines.push(LogRow {
+            at: now(),
+            config_id: program.id,
+            plugin: program.plugin.clone(),
+            source: "SYSTEM",
+            level: "WARN".to_owned(),
+            message,
+        });
+    });
+}
+
+/// The config is not what it was: its next failure is news, and so is what it was told before.
 pub fn forget(config_id: i32) {
-    JOURNAL.with_borrow_mut(|journal| journal.failing.remove(&config_id));
+    JOURNAL.with_borrow_mut(|journal| {
+        journal.failing.remove(&config_id);
+        journal.left_out.retain(|(config, _), _| *config != config_id);
+    });
 }
 
 /// Writes what is waiting if it has become much. Not to be called while JavaScript is on the stack.
@@ -187,7 +222,11 @@ unsafe extern "C-unwind" fn at_transaction_end(
     use pg_sys::XactEvent::*;
     match event {
         XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
-        XACT_EVENT_ABORT => tell_the_server(&take().0),
+        XACT_EVENT_ABORT => {
+            // What was told is not in the log.
+            JOURNAL.with_borrow_mut(|journal| journal.left_out.clear());
+            tell_the_server(&take().0);
+        }
         _ => {}
     }
 }

@@ -1,9 +1,9 @@
 //! PostHog plugins inside PostgreSQL.
 //!
-//! The way of an event: [`api`] takes it from SQL, [`chain`] passes it from plugin to plugin, the
-//! `engine` crate runs each plugin's JavaScript on it, [`journal`] keeps what they log. What the
-//! plugins are stands in tables, which [`catalog`] reads and writes; the `source` crate turns what
-//! an author wrote into what is stored there.
+//! The way of an event: [`api`] takes it from SQL, or [`trigger`] from a row; [`chain`] passes it
+//! from plugin to plugin, the `engine` crate runs each plugin's JavaScript on it, [`journal`] keeps
+//! what they log. What the plugins are stands in tables, which [`catalog`] reads and writes; the
+//! `source` crate turns what an author wrote into what is stored there.
 
 mod api;
 mod backend;
@@ -19,6 +19,7 @@ mod marks;
 mod settings;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
+mod trigger;
 
 use pgrx::prelude::*;
 
@@ -35,6 +36,7 @@ extension_sql_file!(
     name = "views",
     requires = ["schema", api::posthog_plugins::_library]
 );
+extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 
 #[pg_guard]
@@ -42,6 +44,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     journal::register();
     backend::register();
+    trigger::register();
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Access to the tables: as their owner, with a search_path that nobody else can put objects into,
-//! whoever called.
+//! Access to the tables: as their owner, whoever called; or as the caller. Either way with a
+//! search_path that nobody else can put objects into.
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -15,6 +15,14 @@ pub fn as_owner<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
         scope.become_owner();
         work(client)
     });
+    scope.leave();
+    result
+}
+
+/// Runs `work` with SPI as whoever called, for what the caller has to have the right to do.
+pub fn as_caller<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
+    let scope = Scope::enter();
+    let result = Spi::connect_mut(work);
     scope.leave();
     result
 }

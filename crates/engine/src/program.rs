@@ -38,7 +38,7 @@ const MASK: &str = "********";
 
 impl Program {
     /// The text with every secret value masked.
-    pub(crate) fn redact(&self, mut text: String) -> String {
+    pub fn redact(&self, mut text: String) -> String {
         for secret in &self.secrets {
             if secret.len() >= SHORTEST_INSIDE_WORDS {
                 if text.contains(secret.as_str()) {

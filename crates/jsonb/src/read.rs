@@ -104,7 +104,8 @@ impl<'a> Array<'a> {
         Elements { cursor: Cursor::at(self.container, 0), left: self.len() }
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// The array as a payload of its own.
+    pub fn as_bytes(&self) -> &'a [u8] {
         self.container.bytes()
     }
 }
@@ -162,7 +163,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// The object as a payload of its own.
+    pub fn as_bytes(&self) -> &'a [u8] {
         self.container.bytes()
     }
 

@@ -123,8 +123,8 @@ impl Writer {
             Ref::Bool(value) => return self.bool(value),
             Ref::String(value) => return self.string(value),
             Ref::Number(number) => (Form::Number, number.as_bytes()),
-            Ref::Array(array) => (Form::Spliced, array.bytes()),
-            Ref::Object(object) => (Form::Spliced, object.bytes()),
+            Ref::Array(array) => (Form::Spliced, array.as_bytes()),
+            Ref::Object(object) => (Form::Spliced, object.as_bytes()),
         };
         self.value(|writer| writer.push(form, bytes))
     }

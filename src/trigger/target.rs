@@ -1,0 +1,204 @@
+//! What a trigger works on, found out once and kept until the table changes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use jsonb::Writer;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::call::Call;
+use super::column::Column;
+use super::{event_column, partition};
+use crate::error::Result;
+
+pub struct Target {
+    relation: pg_sys::Oid,
+    pub form: Form,
+    /// Zero-based places of the columns that decide whether a row fits the partition it is in.
+    pub partition_key: Vec<usize>,
+    /// Kept for its memory.
+    pub writer: Writer,
+    /// How often tables had changed when this was found out.
+    changes: u64,
+}
+
+/// The two ways in which a row can be an event.
+pub enum Form {
+    EventColumn { index: usize, domain: Option<pg_sys::Oid> },
+    Fields(Fields),
+}
+
+/// Columns that are fields.
+pub struct Fields {
+    /// In the order of jsonb's keys.
+    pub columns: Vec<Column>,
+    /// `jsonb_populate_record` for this table, where a column needs it.
+    pub populate: *mut pg_sys::FmgrInfo,
+    /// The row; kept for its memory.
+    pub values: Vec<pg_sys::Datum>,
+    pub nulls: Vec<bool>,
+    /// Holds what the columns point to.
+    _memory: Memory,
+}
+
+/// Bigger events give their memory back.
+const MOST_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// By trigger. Leaked: at the end of the process the server's memory is gone before this.
+    static TARGETS: &'static RefCell<HashMap<pg_sys::Oid, Target>> =
+        Box::leak(Box::new(RefCell::default()));
+
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The target of the trigger, from where it is kept or made anew.
+pub fn take(call: &Call) -> Result<Target> {
+    let kept = TARGETS.with(|targets| targets.borrow_mut().remove(&call.trigger().tgoid));
+    match kept {
+        Some(target) if target.relation == call.relation_id() => Ok(target),
+        _ => Target::new(call),
+    }
+}
+
+/// Keeps the target, unless something has changed since it was made.
+pub fn put_back(call: &Call, mut target: Target) {
+    if target.changes != CHANGES.get() {
+        return;
+    }
+    if target.writer.finish().is_ok_and(|event| event.len() > MOST_KEPT) {
+        target.writer = Writer::new();
+    }
+    TARGETS.with(|targets| targets.borrow_mut().insert(call.trigger().tgoid, target));
+}
+
+impl Target {
+    fn new(call: &Call) -> Result<Self> {
+        let changes = CHANGES.get();
+        let form = match call.argument()? {
+            Some(argument) => {
+                let index = event_column::find(call, argument)?;
+                let type_id = call.attributes().get(index).map(|column| column.atttypid);
+                let domain = type_id.filter(|&type_id| type_id != pg_sys::JSONBOID);
+                Form::EventColumn { index, domain }
+            }
+            None => Form::Fields(Fields::new(call)?),
+        };
+        let partition_key = partition::key(call);
+        let relation = call.relation_id();
+        Ok(Target { relation, form, partition_key, writer: Writer::new(), changes })
+    }
+}
+
+impl Fields {
+    fn new(call: &Call) -> Result<Self> {
+        let memory = Memory::new();
+        let descriptor = call.attributes();
+        let mut columns = Vec::with_capacity(descriptor.len());
+        // SAFETY: back to the context that was current, unless an error ends the call.
+        unsafe {
+            let context = pg_sys::MemoryContextSwitchTo(memory.0);
+            for (index, attribute) in descriptor.iter().enumerate() {
+                // What a generated column will be is computed after this trigger.
+                if !attribute.attisdropped && attribute.attgenerated == 0 {
+                    columns.push(Column::new(index, attribute)?);
+                }
+            }
+            let needs_populate = columns.iter().any(Column::is_populated);
+            let populate = if needs_populate {
+                let row_type = (*(*call.relation()).rd_rel).reltype;
+                function_on(pg_sys::F_JSONB_POPULATE_RECORD, row_type)
+            } else {
+                std::ptr::null_mut()
+            };
+            pg_sys::MemoryContextSwitchTo(context);
+            columns.sort_by(|a, b| a.key_order().cmp(&b.key_order()));
+            Ok(Fields {
+                columns,
+                populate,
+                values: vec![pg_sys::Datum::null(); descriptor.len()],
+                nulls: vec![true; descriptor.len()],
+                _memory: memory,
+            })
+        }
+    }
+}
+
+/// A polymorphic function of the server that is called with a value of the type, and with
+/// anything else after it. Lives as long as the current memory context.
+pub fn function_on(function: u32, type_id: pg_sys::Oid) -> *mut pg_sys::FmgrInfo {
+    let function = pg_sys::Oid::from(function);
+    // SAFETY: plain calls with a function and a type that exist. The expression is only asked for
+    // the type of the first argument.
+    unsafe {
+        let info = function_info(function);
+        let argument = pg_sys::makeNullConst(type_id, -1, pg_sys::InvalidOid);
+        let expression = pg_sys::makeFuncExpr(
+            function,
+            pg_sys::JSONBOID,
+            pg_sys::lappend(std::ptr::null_mut(), argument.cast()),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        );
+        (*info).fn_expr = expression.cast();
+        info
+    }
+}
+
+/// How to call a function. Lives as long as the current memory context.
+pub fn function_info(function: pg_sys::Oid) -> *mut pg_sys::FmgrInfo {
+    // SAFETY: palloc0 gives zeroed memory of that size, or raises an error.
+    unsafe {
+        let info = pg_sys::palloc0(size_of::<pg_sys::FmgrInfo>()).cast::<pg_sys::FmgrInfo>();
+        pg_sys::fmgr_info_cxt(function, info, pg_sys::CurrentMemoryContext);
+        info
+    }
+}
+
+/// A memory context of one's own.
+struct Memory(pg_sys::MemoryContext);
+
+impl Memory {
+    fn new() -> Self {
+        // SAFETY: the parent lives as long as the process; the name is a constant.
+        Memory(unsafe {
+            pg_sys::AllocSetContextCreateInternal(
+                pg_sys::CacheMemoryContext,
+                c"posthog_plugins trigger".as_ptr(),
+                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+            )
+        })
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`; whoever pointed into it goes along with it.
+        unsafe { pg_sys::MemoryContextDelete(self.0) };
+    }
+}
+
+/// Listens for changes to tables.
+pub fn register() {
+    // SAFETY: a callback for the life of the process, without an argument.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0));
+    }
+}
+
+/// `relation` is invalid when PostgreSQL lost track and everything may have changed.
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+    TARGETS.with(|targets| {
+        targets.borrow_mut().retain(|_, target| {
+            // Those that stay have seen this change.
+            target.changes = CHANGES.get();
+            relation != pg_sys::InvalidOid && target.relation != relation
+        });
+    });
+}
