@@ -199,7 +199,7 @@ pub mod posthog_plugins {
     /// Runs the plugins on every row that is inserted into a table. In sql/attach.sql, for types
     /// that have none in Rust.
     #[pg_extern(sql = false)]
-    fn attach(events_table: pg_sys::Oid, event_column: Option<&CStr>) -> Answer<()> {
+    fn attach(events_table: Option<pg_sys::Oid>, event_column: Option<&CStr>) -> Answer<()> {
         Ok(attached::attach(events_table, event_column)?)
     }
 

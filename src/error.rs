@@ -79,7 +79,10 @@ pub enum Error {
     #[error("there is no table with OID {0}")]
     NoSuchTable(u32),
 
-    #[error("\"{table}\" is a {kind}")]
+    #[error("no table is given")]
+    NoTable,
+
+    #[error("\"{table}\" is {kind}")]
     NotATable { table: String, kind: &'static str },
 
     #[error("must be owner of table \"{0}\"")]
@@ -88,8 +91,8 @@ pub enum Error {
     #[error("table \"{table}\" has no column \"{column}\"")]
     NoSuchColumn { table: String, column: String },
 
-    #[error("table \"{table}\" has no column \"{column}\" for the events any more")]
-    EventColumnIsGone { table: String, column: String },
+    #[error("table \"{table}\" has no column \"{column}\", which trigger \"{trigger}\" is for")]
+    EventColumnIsGone { table: String, column: String, trigger: String },
 
     #[error("column \"{column}\" of table \"{table}\" is not of type jsonb")]
     EventColumnIsNotJsonb { table: String, column: String },
@@ -167,7 +170,7 @@ impl Error {
             Error::MayNotReadFiles => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
             Error::Reentered => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::NoSuchTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::NoTable | Error::NoSuchTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotATable { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::NotTheOwner(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::NoSuchColumn { .. } | Error::EventColumnIsGone { .. } => {
@@ -257,15 +260,22 @@ impl Error {
                 "The one argument is the name of the jsonb column that is the event; without one, \
                  the columns are its fields."
             }
-            Error::EventColumnIsGone { .. } | Error::AmbiguousEventColumn { .. } => {
+            Error::EventColumnIsGone { .. } => {
                 "posthog_plugins.detach and posthog_plugins.attach make the trigger anew."
+            }
+            Error::AmbiguousEventColumn { tested, .. } => {
+                return Some(format!(
+                    "If the column was renamed, posthog_plugins.detach and posthog_plugins.attach \
+                     make the trigger anew. If the condition is meant, write it as \
+                     (NEW.\"{tested}\" IS NOT NULL) = true."
+                ));
             }
             Error::DoesNotFit { .. } => {
                 "Nothing is stored. Change the plugin, its settings, or the column."
             }
             Error::MovesRow { .. } => {
-                "Run the plugins before the row is routed: insert what process_event returns, with \
-                 the trigger disabled. Or have the plugin leave the column alone."
+                "Detach the table and insert what process_event returns, which is routed after the \
+                 plugins ran. Or have the plugin leave the column alone."
             }
             _ => return None,
         };

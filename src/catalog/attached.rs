@@ -29,7 +29,8 @@ struct Trigger {
 }
 
 /// Creates the trigger.
-pub fn attach(table: pg_sys::Oid, event_column: Option<&CStr>) -> Result<()> {
+pub fn attach(table: Option<pg_sys::Oid>, event_column: Option<&CStr>) -> Result<()> {
+    let table = table.ok_or(Error::NoTable)?;
     let event_column = event_column
         .map(|name| name.to_str().map(str::to_owned).map_err(|_| Error::NotUtf8))
         .transpose()?;
@@ -111,12 +112,12 @@ impl Table {
 fn unfit(kind: &str) -> Option<&'static str> {
     match kind {
         "r" | "p" | "f" => None,
-        "v" => Some("view"),
-        "m" => Some("materialized view"),
-        "S" => Some("sequence"),
-        "i" | "I" => Some("index"),
-        "c" => Some("composite type"),
-        _ => Some("relation without rows of its own"),
+        "v" => Some("a view"),
+        "m" => Some("a materialized view"),
+        "S" => Some("a sequence"),
+        "i" | "I" => Some("an index"),
+        "c" => Some("a composite type"),
+        _ => Some("no table"),
     }
 }
 

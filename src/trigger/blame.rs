@@ -25,8 +25,8 @@ pub fn misfit(
     refusal: Refusal,
 ) -> Error {
     let value = match value {
+        None | Some(Ref::Null) => "NULL".to_owned(),
         Some(value) => shown(author, convert::text_of(value)),
-        None => "NULL".to_owned(),
     };
     let Refusal { code, reason } = refusal;
     Error::DoesNotFit { author: name(author), column, value, code, reason }

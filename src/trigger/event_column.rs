@@ -13,27 +13,31 @@ use crate::error::{Error, Result};
 pub fn find(call: &Call, argument: &CStr) -> Result<usize> {
     let name = argument.to_string_lossy().into_owned();
     let columns = call.attributes();
+    let is_jsonb = |index: usize| {
+        // SAFETY: a look at the catalogs.
+        let base = columns.get(index).map(|column| unsafe { pg_sys::getBaseType(column.atttypid) });
+        base == Some(pg_sys::JSONBOID)
+    };
     let is_named =
         |column: &pg_sys::FormData_pg_attribute| !column.attisdropped && name_of(column) == name;
-    let index = match (columns.iter().position(is_named), tested(call)) {
+    let named = columns.iter().position(is_named);
+    let tested = tested(call).filter(|&index| is_jsonb(index));
+    match (named, tested) {
         // Renamed, and another column has the name now; or a condition of somebody's own, which
         // would look just like that.
         (Some(named), Some(tested)) if named != tested => {
             let (trigger, tested) = (call.trigger_name(), call.column_name(tested));
-            return Err(Error::AmbiguousEventColumn { trigger, named: name, tested });
+            Err(Error::AmbiguousEventColumn { trigger, named: name, tested })
         }
-        (Some(index), _) | (None, Some(index)) => index,
+        (Some(index), _) if !is_jsonb(index) => {
+            Err(Error::EventColumnIsNotJsonb { table: call.relation_name(), column: name })
+        }
+        (Some(index), _) | (None, Some(index)) => Ok(index),
         (None, None) => {
-            return Err(Error::EventColumnIsGone { table: call.relation_name(), column: name });
+            let (table, trigger) = (call.relation_name(), call.trigger_name());
+            Err(Error::EventColumnIsGone { table, column: name, trigger })
         }
-    };
-    // SAFETY: a look at the catalogs.
-    let base = columns.get(index).map(|column| unsafe { pg_sys::getBaseType(column.atttypid) });
-    if base != Some(pg_sys::JSONBOID) {
-        let (table, column) = (call.relation_name(), call.column_name(index));
-        return Err(Error::EventColumnIsNotJsonb { table, column });
     }
-    Ok(index)
 }
 
 /// The place of the column if the trigger's whole condition is `NEW.column IS NOT NULL`.
