@@ -5,5 +5,7 @@ pub mod links;
 pub mod log;
 mod owner;
 pub mod plugins;
+pub mod tables;
+pub mod trials;
 
 pub use owner::{as_owner, caller_name};

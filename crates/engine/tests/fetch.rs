@@ -208,6 +208,8 @@ fn what_is_refused_or_fails_rejects_with_a_fetch_error() {
     let failure = outcome.failure.unwrap();
     assert_eq!(failure.kind, FailureKind::Threw);
     assert!(failure.message.starts_with("FetchError: request to https://a.b/refused"));
+    let stack = failure.stack.unwrap();
+    assert!(stack.starts_with("at processEvent (plugin-1/index.js:1:"), "{stack}");
 }
 
 #[test]

@@ -73,8 +73,17 @@
     }
   };
 
+  // Without an executor, whose frame would stand in the stack of every failure.
+  const withResolvers = Promise.withResolvers.bind(Promise);
+
   function fetch(input, init = undefined) {
-    return new Promise((resolve, reject) => start(new Request(input, init), resolve, reject));
+    const { promise, resolve, reject } = withResolvers();
+    try {
+      start(new Request(input, init), resolve, reject);
+    } catch (error) {
+      reject(error);
+    }
+    return promise;
   }
 
   const isRedirect = (status) => [301, 302, 303, 307, 308].includes(status);
