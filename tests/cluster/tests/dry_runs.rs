@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Session, repository};
+use cluster::{Cluster, Session, Shutdown, repository};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use postgres::Client;
@@ -42,6 +42,17 @@ fn database(cluster: &Cluster, name: &str) -> Client {
     ));
     client
 }
+
+/// One call of each function, for a database with a table "events".
+const CALLS: [&str; 7] = [
+    r#"test('counter', '{"event": "e"}')"#,
+    r#"test('counter', '{"event": "fail"}')"#,
+    r#"test('counter', '{"event": "e"}', '{}')"#,
+    r#"test_source('export function processEvent(e) { e.x = 1; return e }', '{}')"#,
+    r#"explain('{"event": "e"}')"#,
+    r#"run_cases('counter', '[{"event": {"event": "drop"}}]')"#,
+    "backtest('counter', 'events')",
+];
 
 /// The first row of a call: one text for each column, nothing for NULL.
 fn first(client: &mut Client, columns: &str, call: &str) -> Vec<Option<String>> {
@@ -111,21 +122,12 @@ fn a_dry_run_writes_nothing_and_touches_no_live_realm() {
     };
     assert_eq!(count(&mut client), "1");
     client.run("BEGIN READ ONLY");
-    let calls = [
-        r#"test('counter', '{"event": "e"}')"#,
-        r#"test('counter', '{"event": "fail"}')"#,
-        r#"test('counter', '{"event": "e"}', '{}')"#,
-        r#"test_source('export function processEvent(e) { e.x = 1; return e }', '{}')"#,
-        r#"explain('{"event": "e"}')"#,
-        r#"run_cases('counter', '[{"event": {"event": "drop"}}]')"#,
-        "backtest('counter', 'events')",
-    ];
-    for call in calls {
+    for call in CALLS {
         let rows: i64 = client.value(&format!("SELECT count(*) FROM posthog_plugins.{call}"));
         assert!(rows > 0, "{call}");
     }
     client.run("COMMIT; BEGIN");
-    for call in calls {
+    for call in CALLS {
         client.run(&format!("SELECT FROM posthog_plugins.{call}"));
     }
     assert!(client.value::<bool>("SELECT pg_current_xact_id_if_assigned() IS NULL"));
@@ -135,6 +137,24 @@ fn a_dry_run_writes_nothing_and_touches_no_live_realm() {
         assert_eq!(rows, 0, "{table}");
     }
     assert_eq!(count(&mut client), "2");
+}
+
+#[test]
+fn dry_runs_work_on_a_standby() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "standby");
+    client.run(
+        "SELECT posthog_plugins.enable('counter');
+         CREATE TABLE events AS SELECT 'e' AS event",
+    );
+    // Nothing follows from a primary, which does not matter here.
+    fs::write(cluster.socket_directory().join("data/standby.signal"), "").unwrap();
+    cluster.restart(Shutdown::Fast);
+    let mut client = cluster.connect("standby");
+    assert!(client.value::<bool>("SELECT pg_is_in_recovery()"));
+    for call in CALLS {
+        client.run(&format!("SELECT FROM posthog_plugins.{call}"));
+    }
 }
 
 #[test]
