@@ -19,6 +19,7 @@ CREATE TABLE posthog_plugins.plugin_version (
     script       text        NOT NULL,
     source_map   text        NOT NULL,
     manifest     jsonb       NOT NULL,
+    cases        jsonb,
     sha256       bytea       NOT NULL,
     installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     installed_by text        NOT NULL,
@@ -30,6 +31,7 @@ CREATE UNIQUE INDEX plugin_version_one_is_current
 COMMENT ON TABLE posthog_plugins.plugin_version IS 'Every version that was installed, with the source as written and the script as transpiled';
 COMMENT ON COLUMN posthog_plugins.plugin_version.script IS 'What the backends run';
 COMMENT ON COLUMN posthog_plugins.plugin_version.source_map IS 'From positions in script to positions in source';
+COMMENT ON COLUMN posthog_plugins.plugin_version.cases IS 'What came as cases.json, for run_cases';
 COMMENT ON COLUMN posthog_plugins.plugin_version.sha256 IS 'Of source';
 
 CREATE TABLE posthog_plugins.plugin_config (

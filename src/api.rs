@@ -87,7 +87,7 @@ pub mod posthog_plugins {
         manifest: default!(JsonB, "'{}'"),
         name: default!(Option<&str>, "NULL"),
     ) -> Answer<String> {
-        let given = Given { source, file_name: None, manifest: manifest.0, name };
+        let given = Given { source, file_name: None, manifest: manifest.0, name, cases: None };
         Ok(install::install(given)?)
     }
 

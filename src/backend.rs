@@ -22,6 +22,7 @@ pub struct Link {
     /// How PostHog names it in `$plugins_succeeded`.
     pub title: String,
     pub team_id: Option<i32>,
+    pub label: String,
     pub on_error: OnError,
     pub version: i32,
     /// Of all that the realm is made from.
@@ -171,7 +172,12 @@ impl Drop for OnUnwind {
 }
 
 impl Link {
-    fn new(stored: StoredLink) -> Self {
+    /// Whether events of that team meet it.
+    pub fn meets(&self, team: Option<i32>) -> bool {
+        self.team_id.is_none() || self.team_id == team
+    }
+
+    pub fn new(stored: StoredLink) -> Self {
         let mut secrets = Vec::new();
         stored.secrets.iter().for_each(|secret| collect_texts(secret, &mut secrets));
         // A longer secret may contain a shorter one.
@@ -194,6 +200,7 @@ impl Link {
         Link {
             title: format!("{} ({})", stored.title, stored.id),
             team_id: stored.team_id,
+            label: stored.label,
             on_error: stored.on_error,
             version: stored.version,
             fingerprint: hasher.finish(),

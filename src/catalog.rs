@@ -6,5 +6,7 @@ pub mod links;
 pub mod log;
 mod owner;
 pub mod plugins;
+pub mod tables;
+pub mod trials;
 
 pub use owner::{as_caller, as_owner, caller_name};

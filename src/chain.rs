@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use engine::{Failure, Verdict};
+use engine::{Failure, Outcome, Program, Verdict};
 use jsonb::{Document, Object, Ref};
 use source::transpile::SourceMap;
 
@@ -42,7 +42,7 @@ pub fn process_watched<'e>(
     let mut current = Cow::Borrowed(event);
     let mut marks = settings::mark_events().then(Marks::default);
     for link in backend.links.clone() {
-        if link.team_id.is_some() && link.team_id != team {
+        if !link.meets(team) {
             continue;
         }
         let outcome = backend.engine.process_event(&link.program, &current);
@@ -50,29 +50,18 @@ pub fn process_watched<'e>(
         if let Some(marks) = &mut marks {
             marks.note(&link.title, &outcome);
         }
+        let next = Next::after(&outcome, link.on_error);
         if let Some(failure) = outcome.failure {
-            match link.on_error {
-                OnError::Pass => report(&link, failure, &current),
-                OnError::Drop => {
-                    report(&link, failure, &current);
-                    return Ok(Processed::Discarded);
-                }
-                OnError::Raise => {
-                    let failure = locate(&link, failure);
-                    return Err(Error::PluginFailed {
-                        plugin: link.program.plugin.clone(),
-                        message: failure.message,
-                        stack: failure.stack,
-                    });
-                }
+            if next == Next::Raise {
+                return Err(raised(&link, failure));
             }
+            report(&link, failure, &current);
         }
-        match outcome.verdict {
-            Verdict::Unchanged => {}
-            Verdict::Changed(changed) => {
-                replaced(link, std::mem::replace(&mut current, Cow::Owned(changed)));
-            }
-            Verdict::Discarded => return Ok(Processed::Discarded),
+        if next == Next::Discard {
+            return Ok(Processed::Discarded);
+        }
+        if let Verdict::Changed(changed) = outcome.verdict {
+            replaced(link, std::mem::replace(&mut current, Cow::Owned(changed)));
         }
     }
     if let Some(marked) = marks.and_then(|marks| marks.apply(&current)) {
@@ -84,7 +73,28 @@ pub fn process_watched<'e>(
     })
 }
 
-fn open(event: &[u8]) -> Result<Object<'_>> {
+/// What the chain does after a plugin's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The event goes on as the plugin's verdict has it.
+    GoOn,
+    Discard,
+    /// The statement fails.
+    Raise,
+}
+
+impl Next {
+    pub fn after(outcome: &Outcome, on_error: OnError) -> Self {
+        match (&outcome.failure, on_error, &outcome.verdict) {
+            (Some(_), OnError::Raise, _) => Next::Raise,
+            (Some(_), OnError::Drop, _) | (_, _, Verdict::Discarded) => Next::Discard,
+            _ => Next::GoOn,
+        }
+    }
+}
+
+/// The fields of an event given as jsonb.
+pub fn open(event: &[u8]) -> Result<Object<'_>> {
     match Document::new(event).map(|event| event.root()) {
         Ok(Ref::Object(fields)) => Ok(fields),
         _ => Err(Error::EventIsNotAnObject),
@@ -92,11 +102,11 @@ fn open(event: &[u8]) -> Result<Object<'_>> {
 }
 
 /// Session recordings do not pass plugins, as in PostHog.
-fn is_snapshot(event: &Object<'_>) -> bool {
+pub fn is_snapshot(event: &Object<'_>) -> bool {
     matches!(event.get("event"), Ok(Some(Ref::String("$snapshot"))))
 }
 
-fn team_of(event: &Object<'_>) -> Option<i32> {
+pub fn team_of(event: &Object<'_>) -> Option<i32> {
     match event.get("team_id") {
         Ok(Some(Ref::Number(team))) => team.to_i64()?.try_into().ok(),
         _ => None,
@@ -110,16 +120,25 @@ fn report(link: &Rc<Link>, failure: Failure, event: &[u8]) {
     }
 }
 
+fn raised(link: &Link, failure: Failure) -> Error {
+    let Failure { message, stack, .. } = locate(link, failure);
+    Error::PluginFailed { plugin: link.program.plugin.clone(), message, stack }
+}
+
 /// The failure with the positions of its stack in the author's file. Reads the source map, which
 /// is worth it for an error that somebody will see.
-fn locate(link: &Link, failure: Failure) -> Failure {
-    let Some(stack) = failure.stack else { return failure };
-    let program = &link.program;
-    let map =
-        plugins::source_map(&program.plugin, link.version).and_then(|json| SourceMap::parse(&json));
-    let stack = match map {
-        Some(map) => map.rewrite_stack(&stack, &program.script_name, &program.script_name),
-        None => stack,
-    };
+pub fn locate(link: &Link, failure: Failure) -> Failure {
+    if failure.stack.is_none() {
+        return failure;
+    }
+    let map = plugins::source_map(&link.program.plugin, link.version);
+    locate_by(map.as_deref().unwrap_or_default(), &link.program, failure)
+}
+
+/// The same with a source map that is at hand.
+pub fn locate_by(map: &str, program: &Program, failure: Failure) -> Failure {
+    let Failure { stack: Some(stack), .. } = &failure else { return failure };
+    let Some(map) = SourceMap::parse(map) else { return failure };
+    let stack = map.rewrite_stack(stack, &program.script_name, &program.script_name);
     Failure { stack: Some(stack), ..failure }
 }

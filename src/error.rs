@@ -70,6 +70,21 @@ pub enum Error {
     #[error("plugin \"{plugin}\" has no attachment \"{key}\"")]
     NoSuchAttachment { plugin: String, key: String },
 
+    #[error("responses are not valid: {0}")]
+    BadResponses(String),
+
+    #[error("plugin \"{0}\" came without cases")]
+    NoCases(String),
+
+    #[error("cases must be a JSON array")]
+    CasesAreNotAList,
+
+    #[error("\"{0}\" has no order by which rows would be the last")]
+    NoOrder(String),
+
+    #[error("\"{0}\" is not a table")]
+    NotARelation(String),
+
     #[error("permission denied to read files of the server")]
     MayNotReadFiles,
 
@@ -159,6 +174,7 @@ impl Error {
             | Error::NoSuchVersion { .. }
             | Error::NoEarlierVersion(_)
             | Error::NoSuchConfig(_)
+            | Error::NoCases(_)
             | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::NotEnabled(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::EventIsNotAnObject
@@ -166,6 +182,8 @@ impl Error {
             | Error::Config { .. }
             | Error::ConfigIsNotAnObject(_)
             | Error::BadPosition
+            | Error::BadResponses(_)
+            | Error::CasesAreNotAList
             | Error::BadErrorPolicy(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::MayNotReadFiles => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
@@ -189,11 +207,12 @@ impl Error {
             Error::MovesRow { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Jsonb(jsonb::Error::Malformed(_)) => Code::ERRCODE_DATA_CORRUPTED,
             Error::Jsonb(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::NoOrder(_) | Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
         }
     }
 
-    fn detail(&self) -> Option<String> {
+    pub fn detail(&self) -> Option<String> {
         match self {
             Error::PluginFailed { stack, .. } => stack.clone(),
             Error::DoesNotCompile { place, .. } => place.clone(),
@@ -240,6 +259,16 @@ impl Error {
                  team_id and label."
             }
             Error::NotEnabled(_) => "Call posthog_plugins.enable first.",
+            Error::BadResponses(_) => {
+                "For example: responses => '{\"GET https://example.com/*\": {\"status\": 200, \
+                 \"body\": {\"rate\": 7}}}'."
+            }
+            Error::NoCases(_) => "Give them in the call: cases => '[...]'.",
+            Error::CasesAreNotAList => {
+                "For example: cases => '[{\"name\": \"a click passes\", \"event\": {...}, \
+                 \"expect\": {...}}]'."
+            }
+            Error::NoOrder(_) => "Name a column: order_by => '...'.",
             Error::NoSuchAttachment { .. } => {
                 "The manifest has no field of type attachment with this key."
             }

@@ -2,34 +2,25 @@
 
 use std::cell::{Cell, RefCell};
 
-use engine::{Host, LogLine};
+use engine::{Host, LogLine, Request};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
 use crate::journal;
 
-/// An error of PostgreSQL's that came up while JavaScript was on the stack. It waits until that has
-/// unwound.
+/// What may end running JavaScript from outside. An error of PostgreSQL's that comes up while
+/// JavaScript is on the stack waits here until that has unwound.
 #[derive(Default)]
-pub struct PgHost {
-    interrupted: Cell<bool>,
+pub struct Interrupts {
+    pending: Cell<bool>,
     error: RefCell<Option<CaughtError>>,
 }
 
-impl PgHost {
-    /// Goes on with the error that stopped JavaScript, if one did.
-    pub fn rethrow(&self) {
-        self.interrupted.set(false);
-        if let Some(error) = self.error.take() {
-            error.rethrow();
-        }
-    }
-}
-
-impl Host for PgHost {
-    fn interrupted(&self) -> bool {
-        if self.interrupted.get() {
+impl Interrupts {
+    /// Whether JavaScript has to stop.
+    pub fn are_pending(&self) -> bool {
+        if self.pending.get() {
             return true;
         }
         // SAFETY: a flag that signal handlers set, hence volatile.
@@ -46,12 +37,45 @@ impl Host for PgHost {
         })
         .catch_others(Some)
         .execute();
-        self.interrupted.set(caught.is_some());
+        self.pending.set(caught.is_some());
         self.error.replace(caught);
-        self.interrupted.get()
+        self.pending.get()
+    }
+
+    /// Goes on with the error that stopped JavaScript, if one did.
+    pub fn rethrow(&self) {
+        self.pending.set(false);
+        if let Some(error) = self.error.take() {
+            error.rethrow();
+        }
+    }
+}
+
+/// The host of the plugins that run on events.
+#[derive(Default)]
+pub struct PgHost {
+    interrupts: Interrupts,
+}
+
+impl PgHost {
+    /// As [`Interrupts::rethrow`].
+    pub fn rethrow(&self) {
+        self.interrupts.rethrow();
+    }
+}
+
+impl Host for PgHost {
+    fn interrupted(&self) -> bool {
+        self.interrupts.are_pending()
     }
 
     fn log(&self, line: LogLine<'_>) {
         journal::console(line);
+    }
+
+    fn send(&self, _program: i32, _request: Request) -> Result<u64, String> {
+        let refusal = "plugins have no network access while an event is stored; \
+                       posthog_plugins.test can answer fetch from its argument responses";
+        Err(refusal.to_owned())
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use jsonb::Ref;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use source::transpile::{self, Script, SourceError, SourceMap, regular_expression
 use crate::catalog::caller_name;
 use crate::catalog::plugins::{self, NewVersion};
 use crate::error::{Error, Result};
+use crate::json::Json;
 use crate::{backend, library, settings};
 
 /// What a source is called whose author did not say: PostHog compiles everything as TypeScript.
@@ -27,29 +29,39 @@ pub struct Given<'a> {
     pub manifest: Value,
     /// Instead of the manifest's.
     pub name: Option<&'a str>,
+    /// What came as cases.json.
+    pub cases: Option<&'a str>,
+}
+
+/// A plugin that can be run.
+pub struct Transpiled {
+    pub name: String,
+    pub manifest: Manifest,
+    pub file_name: String,
+    pub script: Script,
+}
+
+impl Transpiled {
+    /// The script's name in stacks.
+    pub fn script_name(&self) -> String {
+        format!("{}/{}", self.name, self.file_name)
+    }
 }
 
 /// Checks, transpiles and stores a plugin; returns its name.
 pub fn install(given: Given<'_>) -> Result<String> {
-    // SAFETY: reads a variable of the server.
-    if unsafe { pg_sys::GetDatabaseEncoding() } != pg_sys::pg_enc::PG_UTF8 as i32 {
-        return Err(Error::NotUtf8);
-    }
-    let manifest = Manifest::parse(&given.manifest).map_err(Error::Manifest)?;
-    let name = name_of(&given, &manifest)?;
-    let file_name = given.file_name.or(manifest.main.as_deref()).unwrap_or(DEFAULT_FILE_NAME);
-    let limits = transpile::Limits { source_bytes: settings::source_limit() };
-    let script = transpile(given.source, file_name, engine::KNOWN_MODULES, &limits)
-        .map_err(Error::Source)?;
-    check(&script, given.source, file_name, &format!("{name}/{file_name}"))?;
+    let plugin = read(&given)?;
+    let Transpiled { name, manifest, file_name, script } = &plugin;
+    check(script, given.source, file_name, &plugin.script_name())?;
     let (version, is_new) = plugins::store(&NewVersion {
-        plugin: &name,
-        title: manifest.name.as_deref().unwrap_or(&name),
+        plugin: name,
+        title: manifest.name.as_deref().unwrap_or(name),
         file_name,
         source: given.source,
         script: &script.text,
         source_map: &script.source_map,
-        manifest: &manifest,
+        manifest,
+        cases: given.cases.and_then(cases),
         sha256: &Sha256::digest(given.source),
         installed_by: &caller_name(),
     })?;
@@ -57,7 +69,35 @@ pub fn install(given: Given<'_>) -> Result<String> {
         notice!("this is version {version} of plugin \"{name}\", which is installed already");
     }
     backend::retire_changed()?;
-    Ok(name)
+    Ok(plugin.name)
+}
+
+/// Checks and transpiles a plugin.
+pub fn read(given: &Given<'_>) -> Result<Transpiled> {
+    // SAFETY: reads a variable of the server.
+    if unsafe { pg_sys::GetDatabaseEncoding() } != pg_sys::pg_enc::PG_UTF8 as i32 {
+        return Err(Error::NotUtf8);
+    }
+    let manifest = Manifest::parse(&given.manifest).map_err(Error::Manifest)?;
+    let name = name_of(given, &manifest)?;
+    let file_name = given.file_name.or(manifest.main.as_deref()).unwrap_or(DEFAULT_FILE_NAME);
+    let limits = transpile::Limits { source_bytes: settings::source_limit() };
+    let script = transpile(given.source, file_name, engine::KNOWN_MODULES, &limits)
+        .map_err(Error::Source)?;
+    let file_name = file_name.to_owned();
+    Ok(Transpiled { name, manifest, file_name, script })
+}
+
+/// Cases as they are stored. A plugin is installed also when they make no sense.
+fn cases(text: &str) -> Option<Json> {
+    let cases = Json::parse(text);
+    let reason = match &cases {
+        Ok(cases) if matches!(cases.root(), Ok(Ref::Array(_))) => return Some(cases.clone()),
+        Ok(_) => "it is not a list",
+        Err(reason) => reason,
+    };
+    warning!("cases.json is left out: {reason}");
+    None
 }
 
 /// Has the engine compile the script, for what only it can refuse.
@@ -143,15 +183,20 @@ pub fn install_bundled(name: &str) -> Result<String> {
         file_name: Some(library::FILE_NAME),
         manifest: serde_json::from_str(bundled.manifest).unwrap_or_default(),
         name: Some(name),
+        cases: Some(bundled.cases),
     })
 }
 
 fn install_package(package: Package) -> Result<String> {
+    if let Some(Err(error)) = &package.cases {
+        warning!("cases.json is left out: {}", error.message());
+    }
     install(Given {
         source: &package.source,
         file_name: Some(&package.file_name),
         manifest: package.manifest,
         name: None,
+        cases: package.cases.as_ref().and_then(|cases| cases.as_deref().ok()),
     })
 }
 

@@ -2,18 +2,20 @@
 //!
 //! The way of an event: [`api`] takes it from SQL, or [`trigger`] from a row; [`chain`] passes it
 //! from plugin to plugin, the `engine` crate runs each plugin's JavaScript on it, [`journal`] keeps
-//! what they log. What the plugins are stands in tables, which [`catalog`] reads and writes; the
+//! what they log; [`dry_run`] shows what would become of one. What the plugins are stands in tables, which [`catalog`] reads and writes; the
 //! `source` crate turns what an author wrote into what is stored there.
 
 mod api;
 mod backend;
 mod catalog;
 mod chain;
+mod dry_run;
 mod error;
 mod event;
 mod host;
 mod install;
 mod journal;
+mod json;
 mod library;
 mod marks;
 mod settings;

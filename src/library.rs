@@ -5,6 +5,7 @@ pub struct Bundled {
     pub name: &'static str,
     pub source: &'static str,
     pub manifest: &'static str,
+    pub cases: &'static str,
 }
 
 macro_rules! bundled {
@@ -13,6 +14,7 @@ macro_rules! bundled {
             name: $name,
             source: include_str!(concat!("../plugins/", $name, "/index.ts")),
             manifest: include_str!(concat!("../plugins/", $name, "/plugin.json")),
+            cases: include_str!(concat!("../plugins/", $name, "/cases.json")),
         }),*]
     };
 }

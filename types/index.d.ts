@@ -333,35 +333,31 @@ declare module '@posthog/plugin-scaffold' {
         personalApiKey?: string
     }
 
-    export interface FetchOptions {
-        method?: string
-        headers?: Record<string, string> | [string, string][]
-        body?: string | Uint8Array | null
-        redirect?: 'follow' | 'manual' | 'error'
-    }
-
-    export interface FetchResponse {
-        readonly ok: boolean
-        readonly status: number
-        readonly statusText: string
-        readonly url: string
-        readonly headers: FetchHeaders
-        text(): Promise<string>
-        json(): Promise<any>
-        buffer(): Promise<Buffer>
-        arrayBuffer(): Promise<ArrayBuffer>
-    }
-
-    export interface FetchHeaders extends Iterable<[string, string]> {
-        get(name: string): string | null
-        has(name: string): boolean
-        forEach(visit: (value: string, name: string) => void): void
-    }
+    export type FetchOptions = RequestInit
+    export type FetchResponse = Response
+    export type FetchHeaders = Headers
 }
 
+/** The global `fetch`, and its classes. */
 declare module 'node-fetch' {
-    export type Response = import('@posthog/plugin-scaffold').FetchResponse
-    export type RequestInit = import('@posthog/plugin-scaffold').FetchOptions
+    export type RequestInit = globalThis.RequestInit
+    export type ResponseInit = globalThis.ResponseInit
+    export const Headers: HeadersClass
+    export type Headers = globalThis.Headers
+    export const Request: RequestClass
+    export type Request = globalThis.Request
+    export const Response: ResponseClass
+    export type Response = globalThis.Response
+    /** Why there is no response: `type` is `system`, or `request-timeout`. */
+    export class FetchError extends TypeError {
+        constructor(message: string, type?: string)
+        type?: string
+    }
+    export class AbortError extends Error {
+        constructor(message?: string)
+        type: string
+    }
+    export function isRedirect(status: number): boolean
     const fetch: typeof globalThis.fetch
     export default fetch
 }
@@ -370,10 +366,107 @@ declare const console: import('@posthog/plugin-scaffold').ConsoleExtension
 declare const posthog: import('@posthog/plugin-scaffold').PostHogExtension
 declare const RetryError: typeof import('@posthog/plugin-scaffold').RetryError
 /** Reaches only the hosts that the administrator allowed for this configuration. */
-declare function fetch(
-    url: string | URL,
-    options?: import('@posthog/plugin-scaffold').FetchOptions
-): Promise<import('@posthog/plugin-scaffold').FetchResponse>
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
+
+type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>
+type BodyInit = string | Uint8Array | ArrayBuffer | URLSearchParams
+
+interface RequestInit {
+    method?: string
+    headers?: HeadersInit | null
+    body?: BodyInit | null
+    redirect?: 'follow' | 'manual' | 'error'
+    signal?: AbortSignal | null
+    /** Milliseconds until the request fails; 0 for no limit. */
+    timeout?: number
+}
+
+interface ResponseInit {
+    status?: number
+    statusText?: string
+    headers?: HeadersInit | null
+}
+
+declare class Headers implements Iterable<[string, string]> {
+    constructor(init?: HeadersInit | null)
+    append(name: string, value: string): void
+    delete(name: string): void
+    get(name: string): string | null
+    getSetCookie(): string[]
+    has(name: string): boolean
+    set(name: string, value: string): void
+    forEach(visit: (value: string, name: string, headers: Headers) => void): void
+    entries(): IterableIterator<[string, string]>
+    keys(): IterableIterator<string>
+    values(): IterableIterator<string>
+    /** Every value of every name. */
+    raw(): Record<string, string[]>
+    [Symbol.iterator](): IterableIterator<[string, string]>
+}
+
+/** Can be read once. */
+interface Body {
+    readonly bodyUsed: boolean
+    arrayBuffer(): Promise<ArrayBuffer>
+    buffer(): Promise<Buffer>
+    bytes(): Promise<Uint8Array>
+    json(): Promise<any>
+    text(): Promise<string>
+}
+
+interface Request extends Body {}
+declare class Request {
+    constructor(input: string | URL | Request, init?: RequestInit)
+    readonly url: string
+    readonly method: string
+    readonly headers: Headers
+    readonly redirect: 'follow' | 'manual' | 'error'
+    readonly signal: AbortSignal
+    readonly timeout: number
+    clone(): Request
+}
+
+interface Response extends Body {}
+declare class Response {
+    constructor(body?: BodyInit | null, init?: ResponseInit)
+    static error(): Response
+    static json(data: unknown, init?: ResponseInit): Response
+    static redirect(url: string | URL, status?: number): Response
+    readonly headers: Headers
+    readonly ok: boolean
+    readonly redirected: boolean
+    readonly status: number
+    readonly statusText: string
+    readonly type: 'basic' | 'default' | 'error'
+    readonly url: string
+    clone(): Response
+}
+
+// Within 'node-fetch' the classes' own names mean its exports.
+type HeadersClass = typeof Headers
+type RequestClass = typeof Request
+type ResponseClass = typeof Response
+
+type AbortListener = (event: { type: 'abort'; target: AbortSignal }) => void
+
+declare class AbortSignal {
+    private constructor()
+    static abort(reason?: unknown): AbortSignal
+    static any(signals: Iterable<AbortSignal>): AbortSignal
+    /** Aborts requests only: nothing else in a call takes time by itself. */
+    static timeout(milliseconds: number): AbortSignal
+    readonly aborted: boolean
+    readonly reason: any
+    onabort: AbortListener | null
+    throwIfAborted(): void
+    addEventListener(type: 'abort', listener: AbortListener, options?: { once?: boolean }): void
+    removeEventListener(type: 'abort', listener: AbortListener): void
+}
+
+declare class AbortController {
+    readonly signal: AbortSignal
+    abort(reason?: unknown): void
+}
 
 type BufferEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'base64url' | 'latin1' | 'binary' | 'ascii'
 

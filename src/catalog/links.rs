@@ -41,6 +41,7 @@ pub struct StoredLink {
     pub plugin: String,
     pub title: String,
     pub team_id: Option<i32>,
+    pub label: String,
     pub on_error: OnError,
     pub version: i32,
     pub file_name: String,
@@ -61,6 +62,7 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
                     (SELECT pg_catalog.jsonb_object_agg(s.key, s.value)
                        FROM posthog_plugins.plugin_secret AS s
                       WHERE s.config_id = c.id),
+                    c.label,
                     EXISTS (SELECT 1
                               FROM posthog_plugins.plugin_attachment AS a
                              WHERE a.config_id = c.id)
@@ -75,7 +77,7 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
         let mut links = Vec::new();
         let mut have_attachments = false;
         for row in rows {
-            have_attachments |= row.get::<bool>(12)?.unwrap_or_default();
+            have_attachments |= row.get::<bool>(13)?.unwrap_or_default();
             links.push(link(row)?);
         }
         if !have_attachments {
@@ -91,35 +93,43 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
 }
 
 fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
-    let manifest = object(row.get::<JsonB>(9)?);
     let stored = object(row.get::<JsonB>(10)?);
     let secrets = object(row.get::<JsonB>(11)?);
     // It was parsed when it was installed. Should somebody have broken it since, the plugin gets
     // its settings without defaults.
-    let mut secret_values: Vec<Value> = secrets.values().cloned().collect();
-    let config = match Manifest::parse(&Value::Object(manifest)) {
-        Ok(manifest) => {
-            let config = manifest.effective(&stored, &secrets);
-            let secret = config.iter().filter(|(key, _)| manifest.is_secret(key));
-            secret_values.extend(secret.map(|(_, value)| value.clone()));
-            config
-        }
-        Err(_) => stored.into_iter().chain(secrets).collect(),
-    };
+    let manifest = Manifest::parse(&Value::Object(object(row.get::<JsonB>(9)?))).ok();
+    let (config, secrets) = effective(manifest.as_ref(), stored, secrets);
     let on_error = row.get::<String>(5)?.as_deref().and_then(OnError::parse);
     Ok(StoredLink {
         id: row.get(1)?.unwrap_or_default(),
         plugin: row.get(2)?.unwrap_or_default(),
         title: row.get(3)?.unwrap_or_default(),
         team_id: row.get(4)?,
+        label: row.get(12)?.unwrap_or_default(),
         on_error: on_error.unwrap_or(OnError::Pass),
         version: row.get(6)?.unwrap_or_default(),
         file_name: row.get(7)?.unwrap_or_default(),
         script: row.get(8)?.unwrap_or_default(),
         config,
-        secrets: secret_values,
+        secrets,
         attachments: Vec::new(),
     })
+}
+
+/// What a plugin receives as its config, and the values in it that are secret.
+pub fn effective(
+    manifest: Option<&Manifest>,
+    stored: Map<String, Value>,
+    secrets: Map<String, Value>,
+) -> (Map<String, Value>, Vec<Value>) {
+    let mut secret_values: Vec<Value> = secrets.values().cloned().collect();
+    let Some(manifest) = manifest else {
+        return (stored.into_iter().chain(secrets).collect(), secret_values);
+    };
+    let config = manifest.effective(&stored, &secrets);
+    let secret = config.iter().filter(|(key, _)| manifest.is_secret(key));
+    secret_values.extend(secret.map(|(_, value)| value.clone()));
+    (config, secret_values)
 }
 
 fn attachments(client: &SpiClient<'_>) -> SpiResult<Vec<(i32, Attachment)>> {

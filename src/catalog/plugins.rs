@@ -9,6 +9,7 @@ use source::manifest::Manifest;
 use super::links::object;
 use super::{as_owner, configs};
 use crate::error::{Error, Result};
+use crate::json::Json;
 
 /// What `install` stores.
 pub struct NewVersion<'a> {
@@ -19,6 +20,8 @@ pub struct NewVersion<'a> {
     pub script: &'a str,
     pub source_map: &'a str,
     pub manifest: &'a Manifest,
+    /// `None` leaves those of the same source installed before.
+    pub cases: Option<Json>,
     pub sha256: &'a [u8],
     pub installed_by: &'a str,
 }
@@ -78,6 +81,14 @@ pub fn store(new: &NewVersion<'_>) -> Result<(i32, bool)> {
             Some(version) => version,
             None => insert(client, new)?,
         };
+        if let Some(cases) = &new.cases {
+            client.update(
+                "UPDATE posthog_plugins.plugin_version SET cases = $3
+                  WHERE plugin = $1 AND version = $2 AND cases IS DISTINCT FROM $3",
+                None,
+                &[new.plugin.into(), version.into(), cases.clone().into()],
+            )?;
+        }
         make_current(client, new.plugin, version)?;
         configs::follow_manifest(client, new.plugin, new.manifest)?;
         Ok((version, known.is_none()))
@@ -225,6 +236,6 @@ pub fn source_map(plugin: &str, version: i32) -> Option<String> {
     .unwrap_or_default()
 }
 
-fn parse(manifest: Option<JsonB>) -> Result<Manifest> {
+pub(super) fn parse(manifest: Option<JsonB>) -> Result<Manifest> {
     Manifest::parse(&Value::Object(object(manifest))).map_err(Error::Manifest)
 }

@@ -22,6 +22,8 @@ const BYTES_OF_AN_ERROR: usize = 64 << 10;
 /// What a runtime holds, may hold, and whether it was refused more.
 pub(crate) struct Meter {
     used: Cell<usize>,
+    /// The most that was used at a time.
+    peak: Cell<usize>,
     limit: Cell<usize>,
     refused: Cell<bool>,
     watch: Rc<Watch>,
@@ -37,6 +39,7 @@ impl Meter {
     pub(crate) fn new(limit: usize, watch: Rc<Watch>) -> Rc<Self> {
         Rc::new(Meter {
             used: Cell::new(0),
+            peak: Cell::new(0),
             limit: Cell::new(limit),
             refused: Cell::new(false),
             watch,
@@ -52,6 +55,10 @@ impl Meter {
 
     pub(crate) fn used(&self) -> usize {
         self.used.get()
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.get()
     }
 
     pub(crate) fn refused(&self) -> bool {
@@ -107,7 +114,9 @@ impl Meter {
     }
 
     fn grow(&self, bytes: usize) {
-        self.used.set(self.used.get() + bytes);
+        let used = self.used.get() + bytes;
+        self.used.set(used);
+        self.peak.set(self.peak.get().max(used));
     }
 
     fn shrink(&self, bytes: usize) {

@@ -29,7 +29,7 @@ fn settle<'js>(ctx: &Ctx<'js>, returned: Value<'js>, tools: &Tools) -> Result<Va
         return Ok(returned);
     };
     while promise.state() == PromiseState::Pending {
-        if !run_job(ctx, tools)? {
+        if !run_job(ctx, tools)? && !tools.requests.advance(ctx, tools)? {
             if tools.meter.refused() {
                 return Err(Failure::out_of_memory());
             }
@@ -66,9 +66,9 @@ fn as_promise<'js>(ctx: &Ctx<'js>, returned: Value<'js>) -> rquickjs::Result<Opt
     Ok(Some(promise))
 }
 
-/// Runs jobs until none is left: a call ends when its floating promises did.
+/// Runs jobs until none is left: a call ends when its floating promises and requests did.
 pub(crate) fn drain(ctx: &Ctx<'_>, tools: &Tools) -> Result<(), Failure> {
-    while run_job(ctx, tools)? {}
+    while run_job(ctx, tools)? || tools.requests.advance(ctx, tools)? {}
     Ok(())
 }
 

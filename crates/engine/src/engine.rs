@@ -9,8 +9,8 @@ use rquickjs::{Context, Ctx, Runtime, Value, qjs};
 
 use crate::allocator::{Meter, Metered};
 use crate::failure::{Failure, FailureKind};
-use crate::globals::Rejections;
 use crate::globals::script::{self, Compiled};
+use crate::globals::{Rejections, Requests};
 use crate::host::Host;
 use crate::limits::Limits;
 use crate::pauses::Pauses;
@@ -55,6 +55,8 @@ pub struct Engine {
     limits: Limits,
     machine: Option<Machine>,
     pauses: Pauses,
+    /// The most memory that runtimes before this one held at a time.
+    peak: usize,
 }
 
 /// A runtime and what lives in it. Realms go first: their values need the runtime.
@@ -71,12 +73,19 @@ pub(crate) struct Tools {
     pub(crate) meter: Rc<Meter>,
     pub(crate) limits: Limits,
     pub(crate) rejections: Rejections,
+    pub(crate) requests: Rc<Requests>,
 }
 
 impl Engine {
     /// An engine that has not allocated anything yet.
     pub fn new(host: Rc<dyn Host>) -> Self {
-        Engine { host, limits: Limits::default(), machine: None, pauses: Pauses::default() }
+        Engine {
+            host,
+            limits: Limits::default(),
+            machine: None,
+            pauses: Pauses::default(),
+            peak: 0,
+        }
     }
 
     /// Applies limits from the next call on, also to live realms.
@@ -122,6 +131,15 @@ impl Engine {
         outcome
     }
 
+    /// Loads the program and sets it up as its first event does. A failure shows again with that
+    /// event.
+    pub fn set_up(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
+        let mut machine = self.take_machine()?;
+        let prepared = machine.prepare(program);
+        self.put_back(machine, prepared.as_ref().err());
+        prepared
+    }
+
     /// Compiles a script without running it: what only the engine refuses, such as an invalid
     /// regular expression, is refused at install.
     pub fn check(&mut self, script: &str, script_name: &str) -> Result<(), Failure> {
@@ -152,6 +170,11 @@ impl Engine {
         self.machine.as_ref().map_or(0, |machine| machine.tools.meter.used())
     }
 
+    /// The most bytes that all realms have held at a time.
+    pub fn memory_peak(&self) -> usize {
+        self.machine.as_ref().map_or(0, |machine| machine.tools.meter.peak()).max(self.peak)
+    }
+
     fn take_machine(&mut self) -> Result<Machine, Failure> {
         match self.machine.take() {
             Some(machine) => Ok(machine),
@@ -164,10 +187,19 @@ impl Engine {
     /// may be gone.
     fn put_back(&mut self, machine: Machine, failure: Option<&Failure>) {
         machine.tools.watch.disarm();
+        machine.tools.requests.abandon();
+        self.peak = self.peak.max(machine.tools.meter.peak());
         let shaken = failure.is_some_and(|failure| failure.kind.ends_the_runtime());
         if !shaken && !machine.runtime.is_job_pending() {
             self.machine = Some(machine);
         }
+    }
+}
+
+/// Requests hold values of the runtime.
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.tools.requests.abandon();
     }
 }
 
@@ -187,7 +219,8 @@ impl Machine {
             stop
         })));
         let rejections = Rejections::track(&runtime);
-        let tools = Tools { host, watch, meter, limits, rejections };
+        let requests = Requests::new(host.clone());
+        let tools = Tools { host, watch, meter, limits, rejections, requests };
         let mut machine = Machine { realms: HashMap::new(), runtime, tools };
         machine.apply(limits);
         Ok(machine)

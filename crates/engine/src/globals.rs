@@ -5,6 +5,7 @@ mod bytes;
 mod console;
 mod dynamic_code;
 mod encoding;
+mod fetch;
 mod guards;
 mod lazy;
 mod rejections;
@@ -22,6 +23,7 @@ use crate::modules;
 use crate::program::Program;
 
 pub(crate) use bytes::with_utf8;
+pub(crate) use fetch::Requests;
 use lazy::{define_lazy, define_lazy_together};
 pub(crate) use rejections::Rejections;
 pub(crate) use script::run;
@@ -44,6 +46,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     define_lazy(ctx, "Buffer", buffer::build)?;
     define_lazy_together(ctx, &["URL", "URLSearchParams"], url::build)?;
     define_lazy_together(ctx, &["TextEncoder", "TextDecoder"], encoding::build)?;
+    define_lazy_together(ctx, fetch::NAMES, fetch::builder(program, tools))?;
     define_lazy(ctx, "structuredClone", |ctx| {
         run(ctx, include_str!("globals/structured_clone.js"))
     })?;

@@ -1,6 +1,9 @@
 //! What the engine asks of whoever embeds it.
 
 use std::fmt;
+use std::time::Instant;
+
+use crate::http::{Answer, Request};
 
 /// The embedding process. Called while JavaScript is on the stack: an implementation must not
 /// unwind and must not start JavaScript of its own.
@@ -10,6 +13,25 @@ pub trait Host {
 
     /// A line that a plugin wrote with `console`.
     fn log(&self, line: LogLine<'_>);
+
+    /// Begins a request of the realm of that program, and numbers it; or says why not, which the
+    /// plugin is told.
+    fn send(&self, program: i32, request: Request) -> Result<u64, String> {
+        let _ = (program, request);
+        Err("there is no network".to_owned())
+    }
+
+    /// Waits for a request to end. `None` when none has `until` then, when JavaScript has to stop,
+    /// or when none is under way.
+    fn next_answer(&self, until: Option<Instant>) -> Option<Answer> {
+        let _ = until;
+        None
+    }
+
+    /// Nobody waits for that request any more.
+    fn cancel(&self, request: u64) {
+        let _ = request;
+    }
 }
 
 /// One line of a plugin's console.

@@ -12,9 +12,10 @@ struct Module {
     make: for<'js> fn(&Ctx<'js>) -> Result<Object<'js>>,
 }
 
-const MODULES: [Module; 3] = [
+const MODULES: [Module; 4] = [
     Module { name: "@posthog/plugin-scaffold", make: scaffold },
     Module { name: "buffer", make: buffer },
+    Module { name: "node-fetch", make: node_fetch },
     Module { name: "url", make: url::build },
 ];
 
@@ -67,6 +68,11 @@ fn scaffold<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
 /// `buffer`: what Node's has that is not about files.
 fn buffer<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     globals_as_module(ctx, &["Buffer", "atob", "btoa"])
+}
+
+/// `node-fetch`: the global `fetch`, as in PostHog. It has the classes as properties.
+fn node_fetch<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
+    ctx.globals().get("fetch")
 }
 
 /// A module that exports globals.

@@ -67,6 +67,11 @@ impl Watch {
         stop.is_some()
     }
 
+    /// When the running call has to stop.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get()
+    }
+
     pub(crate) fn stopped(&self) -> Option<Stop> {
         self.stopped.get()
     }

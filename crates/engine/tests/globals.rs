@@ -78,6 +78,7 @@ tables! {
     unusual_urls_answer_as_in_node: "globals/unusual_urls.txt";
     the_url_module_answers_as_in_node: "globals/legacy_url.txt";
     text_encodings_answer_as_in_node: "globals/encoding.txt";
+    fetch_and_its_classes_answer_as_in_node: "globals/fetch.txt";
     structured_clone_answers_as_in_node: "globals/structured_clone.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }

@@ -190,3 +190,19 @@ fn an_unknown_module_is_named_with_the_known_ones() {
 fn a_microtask_runs_before_the_call_ends() {
     holds("queueMicrotask(() => { event.ok = true }); return Promise.resolve().then(() => event)");
 }
+
+#[test]
+fn requests_without_end_can_be_stopped() {
+    for body in [
+        "for (;;) fetch('https://a.b')",
+        "for (;;) AbortSignal.timeout(1e6)",
+        "const h = new Headers(); for (let i = 0; i < 1e5; i++) h.append('x' + i, 'y'); for (;;) [...h]",
+        "for (;;) new Headers({ a: ' '.repeat(1e5) + 'x' + ' '.repeat(1e5) + 'x' })",
+        "const s = 'x'.repeat(1e6); for (;;) try { new Response(s).text() } catch {}",
+        "const c = new AbortController(); for (;;) c.signal.addEventListener('abort', () => {})",
+    ] {
+        let kind = attack(body);
+        let ended = matches!(kind, Some(FailureKind::TimedOut | FailureKind::OutOfMemory));
+        assert!(ended, "{body}: {kind:?}");
+    }
+}

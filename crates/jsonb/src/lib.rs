@@ -19,10 +19,12 @@
 //!
 //! [`Document`] gives a [`Ref`] to the root, from which the rest is reached lazily: nothing is
 //! decoded, checked or copied before it is asked for. [`Writer`] takes the events of a document,
-//! keys in any order, and [`Writer::splice`] copies what was read without decoding it.
+//! keys in any order, and [`Writer::splice`] copies what was read without decoding it. [`diff`]
+//! compares two documents.
 
 mod container;
 mod decimal;
+mod diff;
 mod emit;
 mod error;
 mod layout;
@@ -32,6 +34,7 @@ mod numeric;
 mod read;
 mod writer;
 
+pub use diff::{Change, Path, Step, diff};
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use number::Number;

@@ -1,6 +1,6 @@
 //! A package: a plugin's source and manifest, taken out of an archive or a folder.
 //!
-//! Nothing is ever written to disk and nothing but the two or three files that are needed is
+//! Nothing is ever written to disk and nothing but the three or four files that are needed is
 //! looked into. What comes in is hostile until shown otherwise: every length is counted while
 //! reading, none is believed.
 
@@ -20,6 +20,8 @@ pub use error::ArchiveError;
 use listing::clean_path;
 
 const MANIFEST: &str = "plugin.json";
+/// Events in and events out, by which a plugin can be tested.
+const CASES: &str = "cases.json";
 /// PostHog's entry files where `main` names none, in its order.
 const ENTRIES: [&str; 2] = ["index.js", "index.ts"];
 /// Windows editors put it before text; JSON and JavaScript have no place for it.
@@ -35,6 +37,9 @@ pub struct Package {
     pub file_name: String,
     /// The contents of `plugin.json`, known to be a valid [`Manifest`]; `{}` if there is none.
     pub manifest: Value,
+    /// The text of `cases.json`, if there is one; or why it cannot be read, which does not keep the
+    /// plugin from being installed.
+    pub cases: Option<Result<String, ArchiveError>>,
 }
 
 /// How much is read before a package is refused.
@@ -130,7 +135,7 @@ impl Package {
         // The two were scripts of their own; the semicolon keeps a last line without one from
         // running into the first line of the next.
         let source = lib.map(|lib| format!("{lib}\n;\n{main}")).unwrap_or(main);
-        Ok(Self { source, file_name, manifest: raw })
+        Ok(Self { source, file_name, manifest: raw, cases: read(CASES).transpose() })
     }
 }
 

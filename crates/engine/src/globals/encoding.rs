@@ -21,7 +21,7 @@ pub(super) fn build<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     factory.call((tools, errors))
 }
 
-fn encode<'js>(ctx: Ctx<'js>, text: JsString<'js>) -> Result<ArrayBuffer<'js>> {
+pub(super) fn encode<'js>(ctx: Ctx<'js>, text: JsString<'js>) -> Result<ArrayBuffer<'js>> {
     with_utf8(text, |text| ArrayBuffer::new_copy(ctx, text))?
 }
 
@@ -41,7 +41,7 @@ fn encode_into<'js>(text: JsString<'js>, target: TypedArray<'js, u8>) -> Result<
 
 /// Decoded text, and how many bytes at the end still wait for the rest of a character; nothing when
 /// `fatal` and the bytes are not UTF-8.
-fn utf8<'js>(
+pub(super) fn utf8<'js>(
     ctx: Ctx<'js>,
     bytes: TypedArray<'js, u8>,
     fatal: bool,

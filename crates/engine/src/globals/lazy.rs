@@ -25,9 +25,10 @@ pub(crate) fn define_lazy<'js>(
 pub(crate) fn define_lazy_together<'js>(
     ctx: &Ctx<'js>,
     names: &'static [&'static str],
-    make: impl for<'a> Fn(&Ctx<'a>) -> Result<Object<'a>> + Copy + 'js,
+    make: impl for<'a> Fn(&Ctx<'a>) -> Result<Object<'a>> + Clone + 'js,
 ) -> Result<()> {
     for name in names {
+        let make = make.clone();
         define_lazy(ctx, name, move |ctx| {
             let made = make(ctx)?;
             for other in names.iter().filter(|other| *other != name) {

@@ -23,7 +23,10 @@ pub(super) fn build<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
 }
 
 /// What an address becomes; nothing when it is none.
-fn parse<'js>(text: JsString<'js>, base: Option<JsString<'js>>) -> Result<Option<String>> {
+pub(super) fn parse<'js>(
+    text: JsString<'js>,
+    base: Option<JsString<'js>>,
+) -> Result<Option<String>> {
     let base = match base {
         Some(base) => match with_utf8(base, Url::parse)? {
             Ok(base) => Some(base),

@@ -186,3 +186,13 @@ fn other_formats_are_refused() {
         assert!(error.hint().is_some());
     }
 }
+
+#[test]
+fn cases_are_taken_along_and_never_in_the_way() {
+    let files: Files = &[("index.js", "js"), ("cases.json", "[]")];
+    assert_eq!(open_all(files).unwrap().cases, Some(Ok("[]".to_owned())));
+    assert_eq!(from_folder(files).unwrap().cases, Some(Ok("[]".to_owned())));
+    assert_eq!(open_all(&[("index.js", "js")]).unwrap().cases, None);
+    let package = open_all(&[("index.js", "js"), ("cases.json", "\0")]).unwrap();
+    assert!(matches!(package.cases, Some(Err(ArchiveError::NotText { .. }))));
+}

@@ -1,0 +1,75 @@
+// What Request and Response have in common: bytes that can be read once. There are no streams.
+(parts) => {
+  const { native } = parts;
+  const kindOf = (value) => Object.prototype.toString.call(value);
+
+  // The bytes of whatever was given as a body, and the content type that goes with it.
+  const extract = (body) => {
+    if (body === undefined || body === null) return { bytes: null, type: null };
+    if (kindOf(body) === "[object ArrayBuffer]") {
+      return { bytes: new Uint8Array(body).slice(), type: null };
+    }
+    if (ArrayBuffer.isView(body)) {
+      const bytes = new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
+      return { bytes, type: null };
+    }
+    const isForm = kindOf(body) === "[object URLSearchParams]";
+    const type = isForm ? "application/x-www-form-urlencoded" : "text/plain";
+    return { bytes: new Uint8Array(native.encode(`${body}`)), type: `${type};charset=UTF-8` };
+  };
+
+  const toText = (bytes) => {
+    const [text] = native.decode(bytes, false, false);
+    return text.startsWith("\uFEFF") ? text.slice(1) : text;
+  };
+
+  let bytesOf, useUp;
+
+  class Body {
+    #bytes;
+    #used = false;
+
+    static {
+      bytesOf = (body) => body.#bytes;
+      useUp = (body) => body.#take();
+    }
+
+    constructor(bytes) {
+      this.#bytes = bytes;
+    }
+
+    get bodyUsed() {
+      return this.#used;
+    }
+
+    async arrayBuffer() {
+      return this.#take().slice().buffer;
+    }
+
+    async bytes() {
+      return this.#take().slice();
+    }
+
+    // node-fetch's.
+    async buffer() {
+      return Buffer.from(this.#take());
+    }
+
+    async json() {
+      return JSON.parse(toText(this.#take()));
+    }
+
+    async text() {
+      return toText(this.#take());
+    }
+
+    #take() {
+      if (this.#used) throw new TypeError("the body has been read already");
+      this.#used = this.#bytes !== null;
+      return this.#bytes ?? new Uint8Array();
+    }
+  }
+
+  parts.expose(Body);
+  Object.assign(parts, { extract, bytesOf, useUp });
+};

@@ -1,0 +1,102 @@
+//! The host of a dry run: keeps what the plugin logs, and answers its requests from a list.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Instant;
+
+use engine::{Answer, Host, LogLine, Request};
+
+use super::responses::{Reply, Responses};
+use crate::error::{Error, Result};
+use crate::host::Interrupts;
+use crate::json::Json;
+
+/// A line of the console.
+pub struct Line {
+    pub level: String,
+    pub message: String,
+}
+
+impl Line {
+    pub fn error(message: String) -> Self {
+        Line { level: "ERROR".to_owned(), message }
+    }
+
+    /// `[{"level", "message"}]`
+    pub fn list(lines: &[Line]) -> Result<Json> {
+        let list = Json::written(|out| {
+            out.begin_array()?;
+            for Line { level, message } in lines {
+                out.begin_object()?;
+                for (key, text) in [("level", level), ("message", message)] {
+                    out.key(key)?;
+                    out.string(text)?;
+                }
+                out.end()?;
+            }
+            out.end()
+        });
+        list.map_err(Error::Jsonb)
+    }
+}
+
+pub struct DryHost {
+    interrupts: Interrupts,
+    lines: RefCell<Vec<Line>>,
+    responses: Responses,
+    /// Replies that the plugin has yet to take. They are made into responses one by one: a short
+    /// request can ask for a long one.
+    waiting: RefCell<VecDeque<(u64, Request, Rc<Reply>)>>,
+    sent: Cell<u64>,
+}
+
+impl DryHost {
+    pub fn new(responses: Responses) -> Self {
+        DryHost {
+            interrupts: Interrupts::default(),
+            lines: RefCell::default(),
+            responses,
+            waiting: RefCell::default(),
+            sent: Cell::default(),
+        }
+    }
+
+    /// As [`Interrupts::rethrow`].
+    pub fn rethrow(&self) {
+        self.interrupts.rethrow();
+    }
+
+    pub fn take_lines(&self) -> Vec<Line> {
+        self.lines.take()
+    }
+}
+
+impl Host for DryHost {
+    fn interrupted(&self) -> bool {
+        self.interrupts.are_pending()
+    }
+
+    fn log(&self, line: LogLine<'_>) {
+        let LogLine { level, message, .. } = line;
+        let line = Line { level: level.to_string(), message: message.to_owned() };
+        self.lines.borrow_mut().push(line);
+    }
+
+    fn send(&self, _program: i32, request: Request) -> std::result::Result<u64, String> {
+        let reply = self.responses.reply(&request)?;
+        let number = self.sent.get() + 1;
+        self.sent.set(number);
+        self.waiting.borrow_mut().push_back((number, request, reply));
+        Ok(number)
+    }
+
+    fn next_answer(&self, _until: Option<Instant>) -> Option<Answer> {
+        let (number, request, reply) = self.waiting.borrow_mut().pop_front()?;
+        Some(Answer { request: number, result: reply.to(&request) })
+    }
+
+    fn cancel(&self, request: u64) {
+        self.waiting.borrow_mut().retain(|(number, ..)| *number != request);
+    }
+}
