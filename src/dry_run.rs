@@ -24,8 +24,7 @@ use trial::Trial;
 
 /// What a plugin did with an event.
 struct Run {
-    /// `unchanged`, `changed`, `dropped` or `failed`.
-    outcome: &'static str,
+    effect: Effect,
     next: Next,
     /// The event as it goes on, if it does.
     result: Option<Json>,
@@ -36,6 +35,26 @@ struct Run {
     /// Of loading and `setupPlugin`.
     setup_milliseconds: f64,
     memory_bytes: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Unchanged,
+    Changed,
+    Dropped,
+    Failed,
+}
+
+impl Effect {
+    /// As the column `outcome` shows it.
+    fn name(self) -> &'static str {
+        match self {
+            Effect::Unchanged => "unchanged",
+            Effect::Changed => "changed",
+            Effect::Dropped => "dropped",
+            Effect::Failed => "failed",
+        }
+    }
 }
 
 /// A plugin in an engine of its own.
@@ -93,15 +112,15 @@ impl Bench {
         let goes_on = next == Next::GoOn;
         let changes = if goes_on { changes(event, &after)? } else { Vec::new() };
         Ok(Run {
-            outcome: match (&failure, dropped, changes.is_empty()) {
-                (Some(_), ..) => "failed",
-                (None, true, _) => "dropped",
-                (None, false, true) => "unchanged",
-                (None, false, false) => "changed",
+            effect: match (&failure, dropped, changes.is_empty()) {
+                (Some(_), ..) => Effect::Failed,
+                (None, true, _) => Effect::Dropped,
+                (None, false, true) => Effect::Unchanged,
+                (None, false, false) => Effect::Changed,
             },
             next,
             changes: listed(&changes)?,
-            result: goes_on.then(|| Json(after)),
+            result: goes_on.then_some(Json(after)),
             lines: self.host.take_lines(),
             failure: failure.map(|failure| self.trial.locate(failure)),
             milliseconds,

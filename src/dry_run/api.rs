@@ -1,7 +1,8 @@
 //! What SQL calls.
 
-// pgrx takes errors as this type, whose size does not matter in a call that fails.
-#![allow(clippy::result_large_err)]
+// pgrx takes errors as this type, whose size does not matter in a call that fails. The columns of a
+// result it reads where the function is declared, so they are written out there.
+#![allow(clippy::result_large_err, clippy::type_complexity)]
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -12,7 +13,7 @@ use super::backtest::{Backtest, Finding, Rows};
 use super::host::Line;
 use super::responses::Responses;
 use super::trial::Trial;
-use super::{Bench, Run, cases};
+use super::{Bench, Effect, Run, cases};
 use crate::catalog::configs::Target;
 use crate::catalog::trials;
 use crate::chain::{self, Next};
@@ -85,7 +86,6 @@ fn try_source(
 
 /// Shows what each plugin of the chain does to an event, in order. Writes nothing.
 #[pg_extern(schema = "posthog_plugins")]
-#[allow(clippy::type_complexity)]
 fn explain(
     event: Json,
     responses: default!(Option<JsonB>, "NULL"),
@@ -136,7 +136,6 @@ fn explain(
 
 /// Runs the cases that a plugin came with, or others.
 #[pg_extern(schema = "posthog_plugins")]
-#[allow(clippy::type_complexity)]
 fn run_cases(
     plugin: &str,
     cases: default!(Option<Json>, "NULL"),
@@ -167,7 +166,7 @@ fn run_cases(
 /// Runs a plugin on the last rows of a table, with the caller's rights, and shows those that it would
 /// change or drop, or on which it fails. Writes nothing.
 #[pg_extern(schema = "posthog_plugins")]
-#[allow(clippy::too_many_arguments, clippy::type_complexity)]
+#[allow(clippy::too_many_arguments)] // All but two have defaults.
 fn backtest(
     plugin: &str,
     events_table: PgRelation,
@@ -223,7 +222,8 @@ fn found_row(finding: Finding) -> error::Result<Found> {
     let Finding { row_key, event, run } = finding;
     let Some(run) = run else {
         let error = Some(Error::EventIsNotAnObject.to_string());
-        return Ok((row_key, event, "failed".to_owned(), None, None, None, error, None));
+        let outcome = Effect::Failed.name().to_owned();
+        return Ok((row_key, event, outcome, None, None, None, error, None));
     };
     let (outcome, result, changes, logs, error, stack, ..) = row(run)?;
     Ok((row_key, event, outcome, result, Some(changes), Some(logs), error, stack))
@@ -254,12 +254,12 @@ fn tested(trial: Trial, responses: Option<JsonB>, event: &Json) -> error::Result
 }
 
 fn row(run: Run) -> error::Result<Tested> {
-    let Run { outcome, result, changes, lines, failure, .. } = run;
+    let Run { effect, result, changes, lines, failure, .. } = run;
     let logs = Line::list(&lines)?;
     let (error, stack) = match failure {
         Some(failure) => (Some(failure.message), failure.stack),
         None => (None, None),
     };
     let (time, setup, memory) = (run.milliseconds, run.setup_milliseconds, run.memory_bytes);
-    Ok((outcome.to_owned(), result, changes, logs, error, stack, time, setup, memory))
+    Ok((effect.name().to_owned(), result, changes, logs, error, stack, time, setup, memory))
 }

@@ -6,7 +6,7 @@ use pgrx::spi::{SpiResult, quote_identifier, quote_literal};
 
 use super::responses::Responses;
 use super::trial::Trial;
-use super::{Bench, Run};
+use super::{Bench, Effect, Run};
 use crate::catalog::tables::{self, Table};
 use crate::chain;
 use crate::error::{Error, Result};
@@ -85,14 +85,14 @@ impl Backtest {
                 continue;
             }
             let run = bench.run(&event.0)?;
-            match run.outcome {
-                "unchanged" => {
-                    self.counts.unchanged += 1;
-                    continue;
-                }
-                "changed" => self.counts.changed += 1,
-                "dropped" => self.counts.dropped += 1,
-                _ => self.counts.failed += 1,
+            match run.effect {
+                Effect::Unchanged => self.counts.unchanged += 1,
+                Effect::Changed => self.counts.changed += 1,
+                Effect::Dropped => self.counts.dropped += 1,
+                Effect::Failed => self.counts.failed += 1,
+            }
+            if run.effect == Effect::Unchanged {
+                continue;
             }
             return Ok(Some(Finding { row_key, event, run: Some(run) }));
         }
