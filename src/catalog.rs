@@ -1,9 +1,15 @@
 //! The tables as Rust. All SPI of the chain is here, run as the extension's owner.
 
+mod attempt;
 pub mod configs;
 pub mod links;
 pub mod log;
+pub mod notices;
 mod owner;
+pub mod pauses;
 pub mod plugins;
+pub mod retention;
+pub mod stats;
 
+pub use attempt::attempt;
 pub use owner::{as_owner, caller_name};

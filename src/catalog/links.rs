@@ -50,6 +50,14 @@ pub struct StoredLink {
     /// The values in it whose fields are secret.
     pub secrets: Vec<Value>,
     pub attachments: Vec<Attachment>,
+    pub pause: Option<StoredPause>,
+}
+
+/// That the config is paused.
+pub struct StoredPause {
+    /// How much longer.
+    pub seconds: f64,
+    pub reason: String,
 }
 
 /// The enabled configs in order.
@@ -60,10 +68,19 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
                     v.script, v.manifest, c.config,
                     (SELECT pg_catalog.jsonb_object_agg(s.key, s.value)
                        FROM posthog_plugins.plugin_secret AS s
-                      WHERE s.config_id = c.id)
+                      WHERE s.config_id = c.id),
+                    pause.seconds, pause.reason
                FROM posthog_plugins.plugin_config AS c
                JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
+               LEFT JOIN LATERAL (
+                    SELECT EXTRACT(epoch FROM p.until - pg_catalog.clock_timestamp())::float8
+                               AS seconds,
+                           p.reason
+                      FROM posthog_plugins.plugin_pause AS p
+                     WHERE p.config_id = c.id AND p.until > pg_catalog.clock_timestamp()
+                     ORDER BY p.until DESC
+                     LIMIT 1) AS pause ON true
               WHERE c.enabled
               ORDER BY c.position",
             None,
@@ -108,6 +125,10 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
         config,
         secrets: secret_values,
         attachments: Vec::new(),
+        pause: match (row.get(12)?, row.get(13)?) {
+            (Some(seconds), Some(reason)) => Some(StoredPause { seconds, reason }),
+            _ => None,
+        },
     })
 }
 
