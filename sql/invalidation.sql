@@ -16,3 +16,7 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- For each row: whoever removes pauses that are over, mostly none, tells nobody.
+CREATE TRIGGER plugin_pause_changed AFTER INSERT OR DELETE ON posthog_plugins.plugin_pause
+    FOR EACH ROW EXECUTE FUNCTION posthog_plugins._chain_changed();

@@ -113,6 +113,7 @@ CREATE TABLE posthog_plugins.plugin_error (
     CONSTRAINT plugin_error_counts_from_one CHECK (failures > 0)
 );
 CREATE INDEX plugin_error_by_config ON posthog_plugins.plugin_error (config_id, failed_at);
+CREATE INDEX plugin_error_by_time ON posthog_plugins.plugin_error (failed_at);
 COMMENT ON TABLE posthog_plugins.plugin_error IS 'Failures of plugins, a sample of each run of failures';
 COMMENT ON COLUMN posthog_plugins.plugin_error.failures IS 'How many failures of the session this row stands for';
 

@@ -1,5 +1,5 @@
--- What the operator looks at. Secrets are masked here, so the views can be granted (library together
--- with the function behind it, which PostgreSQL checks against the caller).
+-- What the operator looks at. Secrets are masked here, so the views can be granted (library and stats
+-- together with the functions behind them, which PostgreSQL checks against the caller).
 -- API: public.
 
 CREATE VIEW posthog_plugins.plugins AS
@@ -67,6 +67,8 @@ SELECT c.position,
        c.attachments,
        failure.message AS last_error,
        failure.failed_at AS last_error_at,
+       pause.until AS paused_until,
+       pause.reason AS pause_reason,
        c.id AS config_id
   FROM posthog_plugins.configs AS c
   JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
@@ -76,6 +78,12 @@ SELECT c.position,
         WHERE e.config_id = c.id
         ORDER BY e.failed_at DESC, e.id DESC
         LIMIT 1) AS failure ON true
+  LEFT JOIN LATERAL (
+       SELECT p.until, p.reason
+         FROM posthog_plugins.plugin_pause AS p
+        WHERE p.config_id = c.id AND p.until > pg_catalog.clock_timestamp()
+        ORDER BY p.until DESC
+        LIMIT 1) AS pause ON true
  WHERE c.enabled
  ORDER BY c.position;
 COMMENT ON VIEW posthog_plugins.chain IS 'The enabled configs in the order in which an event meets them';
@@ -93,6 +101,45 @@ SELECT l.logged_at,
   JOIN posthog_plugins.plugin_config AS c ON c.id = l.config_id
  ORDER BY l.id;
 COMMENT ON VIEW posthog_plugins.logs IS 'What plugins wrote to their console, the oldest first';
+
+CREATE VIEW posthog_plugins.stats AS
+SELECT c.plugin,
+       c.team_id,
+       c.label,
+       COALESCE(s.events, 0) AS events,
+       COALESCE(s.changed, 0) AS changed,
+       COALESCE(s.dropped, 0) AS dropped,
+       COALESCE(s.failed, 0) AS failed,
+       COALESCE(s.nanoseconds, 0) / 1e6::double precision AS total_time,
+       COALESCE(s.nanoseconds / NULLIF(s.events, 0), 0) / 1e6::double precision AS mean_time,
+       COALESCE(s.longest, 0) / 1e6::double precision AS max_time,
+       s.last_error,
+       s.last_error_at,
+       s.since,
+       c.id AS config_id
+  FROM posthog_plugins.plugin_config AS c
+  LEFT JOIN (
+       SELECT every.config_id,
+              pg_catalog.min(every.since) AS since,
+              pg_catalog.sum(every.events)::bigint AS events,
+              pg_catalog.sum(every.changed)::bigint AS changed,
+              pg_catalog.sum(every.dropped)::bigint AS dropped,
+              pg_catalog.sum(every.failed)::bigint AS failed,
+              pg_catalog.sum(every.nanoseconds)::double precision AS nanoseconds,
+              pg_catalog.max(every.longest) AS longest,
+              pg_catalog.max(every.last_error_at) AS last_error_at,
+              (pg_catalog.array_agg(every.last_error
+                                    ORDER BY every.last_error_at DESC NULLS LAST))[1] AS last_error
+         FROM (SELECT w.config_id, w.since, w.events, w.changed, w.dropped, w.failed,
+                      w.nanoseconds, w.longest, w.last_error_at, w.last_error
+                 FROM posthog_plugins.plugin_stat AS w
+                UNION ALL
+               SELECT n.config_id, n.since, n.events, n.changed, n.dropped, n.failed,
+                      n.nanoseconds, n.longest, n.last_error_at, n.last_error
+                 FROM posthog_plugins._counted() AS n) AS every
+        GROUP BY every.config_id) AS s ON s.config_id = c.id
+ ORDER BY c.position, c.plugin, c.team_id, c.label;
+COMMENT ON VIEW posthog_plugins.stats IS 'What every config has done; times are in milliseconds';
 
 CREATE VIEW posthog_plugins.library AS
 SELECT bundled.name, bundled.title, bundled.description, bundled.settings

@@ -10,11 +10,12 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
+use crate::breaker::{Breaker, Pause};
 use crate::catalog::links::{self, OnError, StoredLink};
 use crate::error::{Error, Result};
 use crate::host::PgHost;
-use crate::journal;
-use crate::settings;
+use crate::stats::{self, Tally};
+use crate::{journal, settings, upkeep};
 
 /// One enabled config.
 pub struct Link {
@@ -25,6 +26,8 @@ pub struct Link {
     pub label: String,
     pub on_error: OnError,
     pub version: i32,
+    pub tally: Rc<Tally>,
+    pub breaker: Rc<Breaker>,
     /// Of all that the realm is made from.
     fingerprint: u64,
 }
@@ -98,18 +101,15 @@ pub fn retire_changed() -> Result<()> {
 
 impl Backend {
     fn new() -> Self {
+        upkeep::register();
         let host = Rc::new(PgHost::default());
         Backend { engine: Engine::new(host.clone()), host, links: Vec::new(), retiring: Vec::new() }
     }
 
     fn refresh(&mut self) -> Result<()> {
         let links: Vec<Rc<Link>> =
-            read()?.into_iter().map(|link| Rc::new(Link::new(link))).collect();
-        let unchanged = |old: &Link| {
-            links
-                .iter()
-                .any(|new| new.program.id == old.program.id && new.fingerprint == old.fingerprint)
-        };
+            read()?.into_iter().map(|link| Rc::new(Link::new(link, &self.links))).collect();
+        let unchanged = |old: &Link| links.iter().any(|new| new.is_what_was(old));
         let retiring = std::mem::take(&mut self.links).into_iter().filter(|old| !unchanged(old));
         self.retiring.extend(retiring);
         self.links = links;
@@ -122,6 +122,7 @@ impl Backend {
         while let Some(link) = self.retiring.pop() {
             let id = link.program.id;
             journal::forget(id);
+            upkeep::forget(id);
             let failure = self.engine.tear_down(id);
             self.host.rethrow();
             if let Some(failure) = failure {
@@ -177,7 +178,8 @@ impl Link {
         self.team_id.is_none() || self.team_id == team
     }
 
-    pub fn new(stored: StoredLink) -> Self {
+    /// `earlier` are the links of the chain before: one that is the same goes on as it was.
+    pub fn new(stored: StoredLink, earlier: &[Rc<Link>]) -> Self {
         let mut secrets = Vec::new();
         stored.secrets.iter().for_each(|secret| collect_texts(secret, &mut secrets));
         // A longer secret may contain a shorter one.
@@ -197,15 +199,28 @@ impl Link {
         for file in &program.attachments {
             (&file.key, &file.file_name, &file.content_type, &file.contents).hash(&mut hasher);
         }
-        Link {
+        let mut link = Link {
             title: format!("{} ({})", stored.title, stored.id),
             team_id: stored.team_id,
             label: stored.label,
             on_error: stored.on_error,
             version: stored.version,
+            tally: stats::of(stored.id),
+            breaker: Rc::new(Breaker::new()),
             fingerprint: hasher.finish(),
             program: Rc::new(program),
+        };
+        if let Some(earlier) = earlier.iter().find(|earlier| link.is_what_was(earlier)) {
+            link.breaker = earlier.breaker.clone();
         }
+        if !upkeep::is_pausing(stored.id) {
+            link.breaker.adopt(stored.pause.and_then(Pause::from_stored));
+        }
+        link
+    }
+
+    fn is_what_was(&self, earlier: &Link) -> bool {
+        self.program.id == earlier.program.id && self.fingerprint == earlier.fingerprint
     }
 }
 

@@ -1,12 +1,18 @@
 //! The tables as Rust. All SPI of the chain is here, run as the extension's owner.
 
 pub mod attached;
+mod attempt;
 pub mod configs;
 pub mod links;
 pub mod log;
+pub mod notices;
 mod owner;
+pub mod pauses;
 pub mod plugins;
+pub mod retention;
+pub mod stats;
 pub mod tables;
 pub mod trials;
 
+pub use attempt::attempt;
 pub use owner::{as_caller, as_owner, caller_name};

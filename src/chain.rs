@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
 use engine::{Failure, Outcome, Program, Verdict};
 use jsonb::{Document, Object, Ref};
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::journal;
 use crate::marks::Marks;
 use crate::settings;
+use crate::stats::Stopwatch;
+use crate::upkeep;
 
 /// What the chain made of an event.
 pub enum Processed {
@@ -41,12 +44,12 @@ pub fn process_watched<'e>(
     let team = team_of(&fields);
     let mut current = Cow::Borrowed(event);
     let mut marks = settings::mark_events().then(Marks::default);
+    let mut watch = Stopwatch::start();
     for link in backend.links.clone() {
         if !link.meets(team) {
             continue;
         }
-        let outcome = backend.engine.process_event(&link.program, &current);
-        backend.host.rethrow();
+        let outcome = call(backend, &link, &current, &mut watch);
         if let Some(marks) = &mut marks {
             marks.note(&link.title, &outcome);
         }
@@ -56,6 +59,8 @@ pub fn process_watched<'e>(
                 return Err(raised(&link, failure));
             }
             report(&link, failure, &current);
+            // Telling of it took time that is not the next plugin's.
+            watch.skip();
         }
         if next == Next::Discard {
             return Ok(Processed::Discarded);
@@ -91,6 +96,27 @@ impl Next {
             _ => Next::GoOn,
         }
     }
+}
+
+/// One plugin's turn: counted, timed, and not taken while the plugin is paused.
+fn call(backend: &mut Backend, link: &Link, event: &[u8], watch: &mut Stopwatch) -> Outcome {
+    if let Some(failure) = link.breaker.refusal(watch.last()) {
+        let outcome = Outcome {
+            ran: true,
+            deferred: false,
+            verdict: Verdict::Unchanged,
+            failure: Some(failure),
+        };
+        link.tally.note(&outcome, Duration::ZERO);
+        return outcome;
+    }
+    let outcome = backend.engine.process_event(&link.program, event);
+    link.tally.note(&outcome, watch.lap());
+    backend.host.rethrow();
+    if let Some(reason) = link.breaker.note(&outcome, watch.last()) {
+        upkeep::pause(link.program.id, reason);
+    }
+    outcome
 }
 
 /// The fields of an event given as jsonb.

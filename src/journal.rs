@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::log::{self, ErrorRow, LogRow};
-use crate::settings;
+use crate::{settings, upkeep};
 
 /// Bytes that are held before they are written ahead of the commit: a load of a million rows, each
 /// of which logs, must not keep it all in memory.
@@ -42,6 +42,9 @@ struct Journal {
 /// A config that has failed.
 #[derive(Default)]
 struct Failing {
+    last: Option<Instant>,
+    /// The last failure was the first after some time without one.
+    begins: bool,
     /// When a failure was last stored.
     stored: Option<Instant>,
     /// How many came since.
@@ -73,7 +76,10 @@ pub fn is_due(config_id: i32) -> bool {
     JOURNAL.with_borrow_mut(|journal| {
         let failing = journal.failing.entry(config_id).or_default();
         failing.uncounted += 1;
-        failing.stored.is_none_or(|stored| stored.elapsed() >= settings::error_interval())
+        let (now, interval) = (Instant::now(), settings::error_interval());
+        let is_over = |since: Option<Instant>| since.is_none_or(|since| now - since >= interval);
+        failing.begins = is_over(failing.last.replace(now));
+        is_over(failing.stored)
     })
 }
 
@@ -83,6 +89,9 @@ pub fn failure(config_id: i32, plugin: &str, failure: Failure, event: Option<&[u
         let failing = journal.failing.entry(config_id).or_default();
         failing.stored = Some(Instant::now());
         let failures = std::mem::take(&mut failing.uncounted).max(1);
+        if std::mem::take(&mut failing.begins) {
+            upkeep::announce(config_id, kind_name(failure.kind), &failure.message);
+        }
         let at = now();
         journal.bytes += 2 * (ROW_BYTES + failure.message.len()) + event.map_or(0, <[u8]>::len);
         journal.lines.push(LogRow {
@@ -152,7 +161,7 @@ pub fn relieve() {
     }
 }
 
-fn kind_name(kind: FailureKind) -> &'static str {
+pub fn kind_name(kind: FailureKind) -> &'static str {
     use FailureKind as Kind;
     match kind {
         Kind::Threw => "threw",
@@ -190,9 +199,12 @@ fn flush() {
     if read_only {
         return tell_the_server(&lines);
     }
-    if let Err(reason) = log::write(&lines, &errors) {
-        tell(format!("the plugins' log could not be written: {reason}"));
-        tell_the_server(&lines);
+    match log::write(&lines, &errors) {
+        Ok(()) => upkeep::wrote(lines.len()),
+        Err(reason) => {
+            tell(format!("the plugins' log could not be written: {reason}"));
+            tell_the_server(&lines);
+        }
     }
 }
 
@@ -204,7 +216,7 @@ fn tell_the_server(lines: &[LogRow]) {
 }
 
 /// Not to the client, whoever that is: what plugins log is behind a grant.
-fn tell(message: String) {
+pub fn tell(message: String) {
     ereport!(PgLogLevel::LOG_SERVER_ONLY, PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message);
 }
 
@@ -221,11 +233,18 @@ unsafe extern "C-unwind" fn at_transaction_end(
 ) {
     use pg_sys::XactEvent::*;
     match event {
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
+        XACT_EVENT_PRE_COMMIT => {
+            flush();
+            upkeep::before_commit();
+        }
+        // What is prepared may be rolled back, and must not notify: the rest waits for a commit.
+        XACT_EVENT_PRE_PREPARE => flush(),
+        XACT_EVENT_COMMIT => upkeep::after_commit(),
         XACT_EVENT_ABORT => {
             // What was told is not in the log.
             JOURNAL.with_borrow_mut(|journal| journal.left_out.clear());
             tell_the_server(&take().0);
+            upkeep::after_abort();
         }
         _ => {}
     }

@@ -2,11 +2,13 @@
 //!
 //! The way of an event: [`api`] takes it from SQL, or [`trigger`] from a row; [`chain`] passes it
 //! from plugin to plugin, the `engine` crate runs each plugin's JavaScript on it, [`journal`] keeps
-//! what they log; [`dry_run`] shows what would become of one. What the plugins are stands in tables, which [`catalog`] reads and writes; the
-//! `source` crate turns what an author wrote into what is stored there.
+//! what they log, and [`stats`] what they did; [`dry_run`] shows what would become of an event. What
+//! the plugins are stands in tables, which [`catalog`] reads and writes; the `source` crate turns
+//! what an author wrote into what is stored there.
 
 mod api;
 mod backend;
+mod breaker;
 mod catalog;
 mod chain;
 mod dry_run;
@@ -18,25 +20,34 @@ mod journal;
 mod json;
 mod library;
 mod marks;
+mod operator;
 mod settings;
+mod stats;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 mod trigger;
+mod upkeep;
 
 use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", requires = [api::posthog_plugins]);
+extension_sql_file!("../sql/stats.sql", name = "stats", requires = ["schema"]);
 extension_sql_file!(
     "../sql/invalidation.sql",
     name = "invalidation",
-    requires = ["schema", api::posthog_plugins::_chain_changed]
+    requires = ["stats", api::posthog_plugins::_chain_changed]
 );
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["schema", api::posthog_plugins::_library]
+    requires = ["stats", api::posthog_plugins::_library, operator::_counted]
+);
+extension_sql_file!(
+    "../sql/health.sql",
+    name = "health",
+    requires = ["views", operator::_library_version, operator::_incomplete]
 );
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);

@@ -1,11 +1,13 @@
 //! Every setting, each with the reason for its default. All are the superuser's: a plugin's caller
 //! must not be able to raise the limits of what runs in the server. All apply to live realms at once.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::time::Duration;
 
 use engine::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 
@@ -37,6 +39,28 @@ static DEPTH_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(256);
 /// a row for every failure would make a broken plugin as costly as the events themselves.
 static ERROR_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
 
+/// A session of single-row inserts then writes its counts with one in thousands of them, and an
+/// operator waits ten seconds at most.
+static STATS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10);
+
+/// A week shows what is different today. Lines of a console are many, and nobody reads old ones.
+static LOG_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
+
+/// Failures are few, as `error_interval` sees to that, and are looked for later.
+static ERROR_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
+
+/// Empty: nobody is listening.
+static FAILURE_CHANNEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// Off: with on_error => 'raise', a pause refuses events that the plugin might have taken.
+static PAUSE_FAILURE_RATE: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// Long enough for a session with an event every few seconds to be judged by more than one of them.
+static PAUSE_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(60);
+
+/// What fails because of something outside is tried again while somebody still waits for it.
+static PAUSE_DURATION: GucSetting<i32> = GucSetting::<i32>::new(300);
+
 /// The off switch: no plugin runs, every event stays as it is.
 pub fn enabled() -> bool {
     ENABLED.get()
@@ -47,7 +71,40 @@ pub fn mark_events() -> bool {
 }
 
 pub fn error_interval() -> Duration {
-    Duration::from_secs(ERROR_INTERVAL.get().unsigned_abs().into())
+    seconds(&ERROR_INTERVAL)
+}
+
+pub fn stats_interval() -> Duration {
+    seconds(&STATS_INTERVAL)
+}
+
+/// Minutes; `None` for ever.
+pub fn log_retention() -> Option<i32> {
+    Some(LOG_RETENTION.get()).filter(|minutes| *minutes > 0)
+}
+
+/// Minutes; `None` for ever.
+pub fn error_retention() -> Option<i32> {
+    Some(ERROR_RETENTION.get()).filter(|minutes| *minutes > 0)
+}
+
+/// Where sessions are told that a config begins to fail.
+pub fn failure_channel() -> Option<String> {
+    let channel = FAILURE_CHANNEL.get()?.into_string().ok()?;
+    Some(channel).filter(|channel| !channel.is_empty())
+}
+
+/// How many of a hundred calls have to fail for a config to pause itself; `None` when it never does.
+pub fn pause_failure_rate() -> Option<u32> {
+    Some(PAUSE_FAILURE_RATE.get().unsigned_abs()).filter(|rate| *rate > 0)
+}
+
+pub fn pause_window() -> Duration {
+    seconds(&PAUSE_WINDOW)
+}
+
+pub fn pause_duration() -> Duration {
+    seconds(&PAUSE_DURATION)
 }
 
 /// Longest source, in bytes.
@@ -63,6 +120,10 @@ pub fn limits() -> Limits {
         result_bytes: kilobytes(&RESULT_LIMIT),
         depth: DEPTH_LIMIT.get().unsigned_abs() as usize,
     }
+}
+
+fn seconds(setting: &GucSetting<i32>) -> Duration {
+    Duration::from_secs(setting.get().unsigned_abs().into())
 }
 
 fn kilobytes(setting: &GucSetting<i32>) -> usize {
@@ -134,7 +195,77 @@ pub fn define() {
         0..=86_400,
         GucFlags::UNIT_S,
     );
+    integer(
+        c"posthog_plugins.stats_interval",
+        c"Time after which a session writes what its plugins have done to the statistics.",
+        &STATS_INTERVAL,
+        0..=86_400,
+        GucFlags::UNIT_S,
+    );
+    retention(
+        c"posthog_plugins.log_retention",
+        c"How long lines of the plugins' console are kept; 0 keeps them for ever.",
+        &LOG_RETENTION,
+    );
+    retention(
+        c"posthog_plugins.error_retention",
+        c"How long failures of plugins are kept; 0 keeps them for ever.",
+        &ERROR_RETENTION,
+    );
+    // SAFETY: the hook keeps to the contract of a check hook.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"posthog_plugins.failure_channel",
+            c"Channel that is notified when a plugin begins to fail.",
+            c"Empty notifies nobody.",
+            &FAILURE_CHANNEL,
+            GucContext::Suset,
+            GucFlags::empty(),
+            Some(is_a_channel),
+            None,
+            None,
+        );
+    }
+    integer(
+        c"posthog_plugins.pause_failure_rate",
+        c"Percentage of failed calls at which a plugin is paused; 0 never pauses it.",
+        &PAUSE_FAILURE_RATE,
+        0..=100,
+        GucFlags::empty(),
+    );
+    integer(
+        c"posthog_plugins.pause_window",
+        c"Time over which failed calls are counted for a pause.",
+        &PAUSE_WINDOW,
+        1..=86_400,
+        GucFlags::UNIT_S,
+    );
+    integer(
+        c"posthog_plugins.pause_duration",
+        c"How long a plugin that keeps failing is paused.",
+        &PAUSE_DURATION,
+        1..=86_400,
+        GucFlags::UNIT_S,
+    );
     reserve_prefix();
+}
+
+/// The name of a channel is an identifier, and NOTIFY fails where it is too long for one.
+#[pg_guard]
+unsafe extern "C-unwind" fn is_a_channel(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: the value is NULL or text that ends with a zero.
+    unsafe {
+        (*value).is_null() || CStr::from_ptr(*value).count_bytes() < pg_sys::NAMEDATALEN as usize
+    }
+}
+
+fn retention(name: &'static CStr, description: &'static CStr, setting: &'static GucSetting<i32>) {
+    // Ten years.
+    integer(name, description, setting, 0..=10 * 366 * 24 * 60, GucFlags::UNIT_MIN);
 }
 
 fn size(

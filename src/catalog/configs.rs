@@ -8,6 +8,7 @@ use source::manifest::{FieldType, Manifest};
 
 use super::as_owner;
 use super::links::{OnError, object};
+use super::pauses;
 use super::plugins::{current, lock};
 use crate::error::{Error, Result};
 
@@ -73,6 +74,7 @@ pub fn configure(
             &[id.into(), JsonB(Value::Object(settings)).into(), on_error.map(OnError::name).into()],
         )?;
         store_secrets(client, id, secrets)?;
+        pauses::lift(client, id)?;
         Ok((id, given.unknown))
     })
 }
@@ -109,6 +111,7 @@ pub fn set_attachment(
             None,
             &[id.into(), key.into(), file_name.into(), content_type.into(), contents.into()],
         )?;
+        pauses::lift(client, id)?;
         Ok(())
     })
 }
@@ -158,6 +161,7 @@ pub fn disable(target: Target<'_>) -> Result<i32> {
             &[config.id.into()],
         )?;
         close_gaps(client)?;
+        pauses::lift(client, config.id)?;
         Ok(config.id)
     })
 }
@@ -225,6 +229,8 @@ pub(super) fn follow_manifest(
         .filter_map(|row| row.get(1).transpose())
         .collect::<SpiResult<_>>()?;
     for id in ids {
+        // What has changed is tried again.
+        pauses::lift(client, id)?;
         let config = read(client, id)?;
         let (settings, exposed) = manifest.split_secrets(config.settings.clone());
         if !exposed.is_empty() {
@@ -268,6 +274,33 @@ fn create(client: &mut SpiClient<'_>, target: Target<'_>) -> Result<i32> {
 fn existing(client: &SpiClient<'_>, target: Target<'_>) -> Result<Config> {
     current(client, target.plugin)?;
     find(client, target)?.ok_or_else(|| Error::NoSuchConfig(target.plugin.to_owned()))
+}
+
+pub(super) fn existing_id(client: &SpiClient<'_>, target: Target<'_>) -> Result<i32> {
+    Ok(existing(client, target)?.id)
+}
+
+/// The enabled configs that lack something, and what. `enable` refuses them; a new version of a
+/// plugin may ask for more than is there.
+pub fn incomplete() -> Result<Vec<(i32, String)>> {
+    as_owner(|client| -> Result<_> {
+        let enabled: Vec<(i32, String)> = client
+            .select(
+                "SELECT id, plugin FROM posthog_plugins.plugin_config WHERE enabled",
+                None,
+                &[],
+            )?
+            .map(|row| Ok((row.get(1)?.unwrap_or_default(), row.get(2)?.unwrap_or_default())))
+            .collect::<SpiResult<_>>()?;
+        let mut incomplete = Vec::new();
+        for (id, plugin) in enabled {
+            let (_, manifest) = current(client, &plugin)?;
+            if let Err(error) = check_complete(&manifest, &read(client, id)?) {
+                incomplete.push((id, error.message()));
+            }
+        }
+        Ok(incomplete)
+    })
 }
 
 fn find(client: &SpiClient<'_>, target: Target<'_>) -> Result<Option<Config>> {

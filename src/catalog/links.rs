@@ -51,6 +51,14 @@ pub struct StoredLink {
     /// The values in it whose fields are secret.
     pub secrets: Vec<Value>,
     pub attachments: Vec<Attachment>,
+    pub pause: Option<StoredPause>,
+}
+
+/// That the config is paused.
+pub struct StoredPause {
+    /// How much longer.
+    pub seconds: f64,
+    pub reason: String,
 }
 
 /// The enabled configs in order.
@@ -65,10 +73,19 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
                     c.label,
                     EXISTS (SELECT 1
                               FROM posthog_plugins.plugin_attachment AS a
-                             WHERE a.config_id = c.id)
+                             WHERE a.config_id = c.id),
+                    pause.seconds, pause.reason
                FROM posthog_plugins.plugin_config AS c
                JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
+               LEFT JOIN LATERAL (
+                    SELECT EXTRACT(epoch FROM p.until - pg_catalog.clock_timestamp())::float8
+                               AS seconds,
+                           p.reason
+                      FROM posthog_plugins.plugin_pause AS p
+                     WHERE p.config_id = c.id AND p.until > pg_catalog.clock_timestamp()
+                     ORDER BY p.until DESC
+                     LIMIT 1) AS pause ON true
               WHERE c.enabled
               ORDER BY c.position",
             None,
@@ -113,6 +130,10 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
         config,
         secrets,
         attachments: Vec::new(),
+        pause: match (row.get(14)?, row.get(15)?) {
+            (Some(seconds), Some(reason)) => Some(StoredPause { seconds, reason }),
+            _ => None,
+        },
     })
 }
 

@@ -2,11 +2,9 @@
 
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::CaughtError;
-use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::as_owner;
+use super::attempt;
 use crate::event::to_datum;
 
 pub struct LogRow {
@@ -32,58 +30,10 @@ pub struct ErrorRow {
 /// Writes the rows, or nothing and says why not: a log that cannot be written must not end the
 /// transaction it is about.
 pub fn write(lines: &[LogRow], errors: &[ErrorRow]) -> Result<(), String> {
-    // SAFETY: a transaction is running; the subtransaction is ended on both ways, and the memory
-    // context and resource owner that it replaced are put back.
-    unsafe {
-        let context = pg_sys::CurrentMemoryContext;
-        let resources = pg_sys::CurrentResourceOwner;
-        pg_sys::BeginInternalSubTransaction(std::ptr::null());
-        pg_sys::MemoryContextSwitchTo(context);
-        // Before a commit there is no active snapshot.
-        let written = PgTryBuilder::new(|| {
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            let written = as_owner(|client| {
-                insert_lines(client, lines)?;
-                errors.iter().try_for_each(|error| insert_error(client, error))
-            });
-            pg_sys::PopActiveSnapshot();
-            written.map_err(Unwritten::Spi)
-        })
-        .catch_others(|error| Err(Unwritten::Postgres(Box::new(error))))
-        .execute();
-        if written.is_ok() {
-            pg_sys::ReleaseCurrentSubTransaction();
-        } else {
-            pg_sys::RollbackAndReleaseCurrentSubTransaction();
-        }
-        pg_sys::MemoryContextSwitchTo(context);
-        pg_sys::CurrentResourceOwner = resources;
-        written.map_err(Unwritten::reason)
-    }
-}
-
-enum Unwritten {
-    Spi(pgrx::spi::Error),
-    Postgres(Box<CaughtError>),
-}
-
-impl Unwritten {
-    /// Why; but a cancelled statement is to end, not to go on without its log.
-    fn reason(self) -> String {
-        let error = match self {
-            Unwritten::Spi(error) => return error.to_string(),
-            Unwritten::Postgres(error) => error,
-        };
-        let report = match &*error {
-            CaughtError::PostgresError(report)
-            | CaughtError::ErrorReport(report)
-            | CaughtError::RustPanic { ereport: report, .. } => report,
-        };
-        if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
-            error.rethrow();
-        }
-        report.message().to_owned()
-    }
+    attempt(|client| {
+        insert_lines(client, lines)?;
+        errors.iter().try_for_each(|error| insert_error(client, error))
+    })
 }
 
 fn insert_lines(client: &mut SpiClient<'_>, lines: &[LogRow]) -> SpiResult<()> {

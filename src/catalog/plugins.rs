@@ -181,7 +181,7 @@ pub fn rollback(plugin: &str, version: Option<i32>) -> Result<i32> {
 pub fn remove(plugin: &str) -> Result<()> {
     as_owner(|client| -> Result<_> {
         lock(client)?;
-        for table in ["plugin_log", "plugin_error"] {
+        for table in ["plugin_log", "plugin_error", "plugin_stat", "plugin_pause"] {
             client.update(
                 format!(
                     "DELETE FROM posthog_plugins.{table}

@@ -44,7 +44,7 @@ impl Trial {
             attachments: config.attachments,
             ..link
         };
-        Ok(Trial { link: Rc::new(Link::new(link)), source_map: None })
+        Ok(Trial { link: Rc::new(Link::new(link, &[])), source_map: None })
     }
 
     /// An installed plugin with a config that is not stored, and sees nothing of one that is.
@@ -60,7 +60,7 @@ impl Trial {
         let link = stored_link(plugin, version, values, secrets);
         let attachments = files.unwrap_or_default();
         let link = StoredLink { team_id: target.team_id, attachments, ..link };
-        Ok(Trial { link: Rc::new(Link::new(link)), source_map: None })
+        Ok(Trial { link: Rc::new(Link::new(link, &[])), source_map: None })
     }
 
     /// A source that is not installed.
@@ -83,14 +83,20 @@ impl Trial {
             config,
             secrets,
             attachments: Vec::new(),
+            pause: None,
         };
-        Ok(Trial { link: Rc::new(Link::new(link)), source_map: Some(plugin.script.source_map) })
+        Ok(Trial {
+            link: Rc::new(Link::new(link, &[])),
+            source_map: Some(plugin.script.source_map),
+        })
     }
 
     /// Every enabled config, in order.
     pub fn chain() -> Result<Vec<Self>> {
         let links = links::enabled()?.into_iter();
-        Ok(links.map(|link| Trial { link: Rc::new(Link::new(link)), source_map: None }).collect())
+        Ok(links
+            .map(|link| Trial { link: Rc::new(Link::new(link, &[])), source_map: None })
+            .collect())
     }
 
     /// The failure with the positions of its stack in the author's file.
@@ -121,6 +127,7 @@ fn stored_link(
         config,
         secrets,
         attachments: Vec::new(),
+        pause: None,
     }
 }
 

@@ -76,8 +76,15 @@ fn uninstalling_leaves_no_row_anywhere() {
                SELECT posthog_plugins.set_attachment('gone', 'file', 'f', 'text/plain', 'x', {team});
                SELECT posthog_plugins.enable('gone', {team})"#
         ));
+        client.run("SET posthog_plugins.pause_failure_rate = 1");
+        client.run(&format!(
+            r#"SELECT process_event('{{"event": "e", "team_id": {team}}}')
+                 FROM generate_series(1, 10)"#
+        ));
+        // Not yet written.
         client.process(&format!(r#"{{"event": "e", "team_id": {team}}}"#));
     }
+    client.run("SET posthog_plugins.stats_interval = 0");
     let tables = client.column::<String>(
         "SELECT oid::regclass::text FROM pg_class
           WHERE relkind = 'r' AND relnamespace = 'posthog_plugins'::regnamespace

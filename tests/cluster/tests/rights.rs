@@ -137,7 +137,7 @@ fn settings_are_the_superusers() {
     app.process(r#"{"event": "e"}"#);
     let settings =
         app.column::<String>("SELECT name FROM pg_settings WHERE name LIKE 'posthog_plugins.%'");
-    assert_eq!(settings.len(), 9, "{settings:?}");
+    assert_eq!(settings.len(), 16, "{settings:?}");
     for setting in &settings {
         for form in ["SET {} = DEFAULT", "SET LOCAL {} = DEFAULT", "RESET {}"] {
             let attempt = form.replace("{}", setting);

@@ -1,0 +1,96 @@
+//! What the operator calls: what was counted, what is paused, what is too old.
+
+// pgrx takes errors as this type, whose size does not matter in a call that fails.
+#![allow(clippy::result_large_err)]
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::catalog::configs::{self, Target};
+use crate::catalog::{as_owner, pauses, retention, stats as stored};
+use crate::error::Error;
+use crate::{stats, upkeep};
+
+type Answer<T> = Result<T, ErrorReport>;
+
+/// Ends the pause of a config that paused itself. Returns whether it was paused.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+fn resume(
+    plugin: &str,
+    team_id: default!(Option<i32>, "NULL"),
+    label: default!(&str, "''"),
+) -> Answer<bool> {
+    let (config_id, was_stored) = pauses::resume(Target { plugin, team_id, label })?;
+    let was_pausing = upkeep::is_pausing(config_id);
+    upkeep::forget(config_id);
+    Ok(was_stored || was_pausing)
+}
+
+/// Counts from zero again, for one plugin or for all.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+fn reset_stats(plugin: default!(Option<&str>, "NULL")) -> Answer<()> {
+    upkeep::reset(stored::reset(plugin)?);
+    Ok(())
+}
+
+/// Removes lines and failures past their retention, all of them. Returns how many those were.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+fn prune() -> Answer<i64> {
+    let removed = as_owner(|client| {
+        stored::fold(client, 0)?;
+        retention::prune(client, None)
+    });
+    Ok(removed.map_err(Error::from)?)
+}
+
+/// Behind the view `stats`: what this session has counted and not written yet.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+#[allow(clippy::type_complexity)]
+fn _counted() -> TableIterator<
+    'static,
+    (
+        name!(config_id, i32),
+        name!(since, TimestampWithTimeZone),
+        name!(events, i64),
+        name!(changed, i64),
+        name!(dropped, i64),
+        name!(failed, i64),
+        name!(nanoseconds, i64),
+        name!(longest, i64),
+        name!(last_error_at, Option<TimestampWithTimeZone>),
+        name!(last_error, Option<String>),
+    ),
+> {
+    TableIterator::new(stats::counted().into_iter().map(|count| {
+        let (at, error) = count.last_error.unzip();
+        (
+            count.config_id,
+            count.since,
+            count.events,
+            count.changed,
+            count.dropped,
+            count.failed,
+            count.nanoseconds,
+            count.longest,
+            at,
+            error,
+        )
+    }))
+}
+
+/// For `health`: the version of the library that the server has loaded.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+fn _library_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// For `health`: enabled configs that lack something.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+fn _incomplete() -> Result<
+    TableIterator<'static, (name!(config_id, i32), name!(problem, String))>,
+    // Spelt out: pgrx does not see through Answer here.
+    ErrorReport,
+> {
+    Ok(TableIterator::new(configs::incomplete()?))
+}
