@@ -170,7 +170,15 @@ pub fn rollback(plugin: &str, version: Option<i32>) -> Result<i32> {
 pub fn remove(plugin: &str) -> Result<()> {
     as_owner(|client| -> Result<_> {
         lock(client)?;
-        for table in ["plugin_log", "plugin_error"] {
+        let removed = client.update(
+            "DELETE FROM posthog_plugins.plugin WHERE name = $1",
+            None,
+            &[plugin.into()],
+        )?;
+        if removed.is_empty() {
+            return Err(Error::NoSuchPlugin(plugin.to_owned()));
+        }
+        for table in ["plugin_log", "plugin_error", "plugin_secret", "plugin_attachment"] {
             client.update(
                 format!(
                     "DELETE FROM posthog_plugins.{table}
@@ -182,13 +190,12 @@ pub fn remove(plugin: &str) -> Result<()> {
                 &[plugin.into()],
             )?;
         }
-        let removed = client.update(
-            "DELETE FROM posthog_plugins.plugin WHERE name = $1",
-            None,
-            &[plugin.into()],
-        )?;
-        if removed.is_empty() {
-            return Err(Error::NoSuchPlugin(plugin.to_owned()));
+        for table in ["plugin_config", "plugin_version"] {
+            client.update(
+                format!("DELETE FROM posthog_plugins.{table} WHERE plugin = $1").as_str(),
+                None,
+                &[plugin.into()],
+            )?;
         }
         configs::close_gaps(client)?;
         Ok(())
