@@ -1,6 +1,6 @@
 //! What plugins say and how they fail, on its way into the tables: kept in memory, written in bulk
-//! before the transaction commits. What cannot be written, because the transaction aborts or is
-//! read-only, goes to the server's log instead.
+//! before the transaction commits. What cannot be written, because the transaction aborts, is
+//! read-only or a parallel worker's, goes to the server's log instead.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,8 +18,9 @@ use crate::settings;
 /// of which logs, must not keep it all in memory.
 const MOST_BYTES: usize = 128 << 10;
 
-/// The same inside a savepoint, whose end would take what was written with it.
-const MOST_BYTES_IN_SAVEPOINT: usize = 16 << 20;
+/// The same inside a savepoint, whose end would take what was written with it, and in a parallel
+/// query, which must not write.
+const MOST_BYTES_HELD_BACK: usize = 16 << 20;
 
 /// What a row takes besides its texts.
 const ROW_BYTES: usize = 128;
@@ -111,8 +112,9 @@ pub fn relieve() {
         return;
     }
     // SAFETY: reads the state of the running transaction.
-    let in_savepoint = unsafe { pg_sys::GetCurrentTransactionNestLevel() } > 1;
-    if !in_savepoint || bytes >= MOST_BYTES_IN_SAVEPOINT {
+    let hold_back =
+        unsafe { pg_sys::GetCurrentTransactionNestLevel() > 1 || pg_sys::IsInParallelMode() };
+    if !hold_back || bytes >= MOST_BYTES_HELD_BACK {
         flush();
     }
 }
@@ -151,7 +153,9 @@ fn flush() {
         return;
     }
     // SAFETY: flags and functions of the running transaction.
-    let read_only = unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() };
+    let read_only = unsafe {
+        pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() || pg_sys::IsInParallelMode()
+    };
     if read_only {
         return tell_the_server(&lines);
     }
@@ -186,8 +190,8 @@ unsafe extern "C-unwind" fn at_transaction_end(
 ) {
     use pg_sys::XactEvent::*;
     match event {
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => flush(),
-        XACT_EVENT_ABORT => tell_the_server(&take().0),
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE | XACT_EVENT_PARALLEL_PRE_COMMIT => flush(),
+        XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => tell_the_server(&take().0),
         _ => {}
     }
 }
