@@ -1,8 +1,12 @@
 //! What is installed outlives crashes, and sessions that live long do not grow.
 
-use cluster::process::memory_of;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use cluster::process::{memory_of, ticks_of};
 use cluster::sample::{everything, furnish, works};
 use cluster::{Cluster, Environment, Session, Shutdown, wait_until};
+use postgres::Client;
 use postgres::error::SqlState;
 
 #[test]
@@ -18,16 +22,72 @@ fn a_crash_keeps_everything() {
     assert_eq!(everything(&mut client), before);
     assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_log"), lines);
     works(&mut client);
-    // A session that dies takes nobody else's plugins with it.
+}
+
+/// JavaScript that ends when its process does.
+const ENDLESS: &str = "while (event.event === 'endless') {} return event";
+
+/// A session in the middle of JavaScript, and its process; it is sent an event once it runs.
+fn in_the_middle(cluster: &Cluster, database: &str) -> (JoinHandle<Client>, i32) {
+    let mut client = cluster.connect(database);
+    client.run("SET posthog_plugins.execution_timeout = '10min'");
     let pid = client.pid();
+    let running = thread::spawn(move || {
+        let call = r#"SELECT process_event('{"event": "endless", "team_id": 7}')"#;
+        assert!(client.batch_execute(call).is_err(), "it ended by itself");
+        client
+    });
+    let early = ticks_of(pid);
+    wait_until("JavaScript runs", || ticks_of(pid) > early + 20);
+    (running, pid)
+}
+
+#[test]
+fn a_backend_that_is_killed_in_the_middle_of_javascript_harms_no_data() {
+    let cluster = Cluster::start();
+    let mut admin = cluster.create_database("crashing");
+    furnish(&mut admin);
+    works(&mut admin);
+    admin.add_body("endless", ENDLESS);
+    let before = everything(&mut admin);
+    let mut uncommitted = cluster.connect("crashing");
+    uncommitted.run("BEGIN; SELECT posthog_plugins.uninstall('last')");
+    let (running, pid) = in_the_middle(&cluster, "crashing");
     let killed = Environment::read().as_server("kill").args(["-9", &pid.to_string()]).status();
     assert!(killed.unwrap().success());
+    running.join().unwrap();
+    // PostgreSQL ends all sessions, as shared memory may be damaged, and recovers.
     wait_until("the server is up again", || {
         cluster
             .try_connect_as("postgres", "crashing")
             .is_ok_and(|mut client| client.batch_execute("SELECT 1").is_ok())
     });
-    works(&mut cluster.connect("crashing"));
+    let mut client = cluster.connect("crashing");
+    assert_eq!(everything(&mut client), before);
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_log"), 2);
+    works(&mut client);
+    client.run("SELECT posthog_plugins.disable('endless')");
+    works(&mut client);
+}
+
+#[test]
+fn an_immediate_shutdown_does_not_wait_for_javascript() {
+    let cluster = Cluster::start();
+    let mut admin = cluster.create_database("crashing");
+    furnish(&mut admin);
+    admin.add_body("endless", ENDLESS);
+    let sessions: Vec<_> = (0..3).map(|_| in_the_middle(&cluster, "crashing")).collect();
+    let before = everything(&mut admin);
+    let start = Instant::now();
+    cluster.restart(Shutdown::Immediate);
+    // The postmaster waits that long for its children before it kills them.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    for (running, _) in sessions {
+        running.join().unwrap();
+    }
+    let mut client = cluster.connect("crashing");
+    assert_eq!(everything(&mut client), before);
+    works(&mut client);
 }
 
 #[test]
