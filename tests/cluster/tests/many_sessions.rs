@@ -8,7 +8,7 @@ use postgres::Client;
 
 const SESSIONS: usize = 200;
 const EVENTS_OF_EACH: usize = 20;
-const CHANGES: usize = 30;
+const CHANGES: usize = 20;
 const EVENT: &str = r#"{"event": "e", "properties": {}}"#;
 
 #[test]
