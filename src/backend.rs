@@ -165,7 +165,7 @@ fn read() -> Result<Vec<StoredLink>> {
         if one_snapshot && FRESHNESS.get() == Freshness::Fresh {
             FRESHNESS.set(Freshness::UntilTransactionEnd);
         }
-        Ok(links?)
+        links
     }
 }
 

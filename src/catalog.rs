@@ -5,5 +5,6 @@ pub mod links;
 pub mod log;
 mod owner;
 pub mod plugins;
+mod version;
 
 pub use owner::{as_owner, caller_name};

@@ -5,7 +5,8 @@ use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 use serde_json::{Map, Value};
 use source::manifest::Manifest;
 
-use super::as_owner;
+use super::{as_owner, version};
+use crate::error::Result;
 use engine::Attachment;
 
 /// What becomes of an event on which a plugin fails.
@@ -53,10 +54,13 @@ pub struct StoredLink {
 }
 
 /// The enabled configs in order.
-pub fn enabled() -> SpiResult<Vec<StoredLink>> {
-    as_owner(|client| {
-        let rows = client.select(
-            "SELECT c.id, c.plugin, p.title, c.team_id, c.on_error, v.version, v.file_name,
+pub fn enabled() -> Result<Vec<StoredLink>> {
+    as_owner(|client| version::tolerate_other(client, read))
+}
+
+fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
+    let rows = client.select(
+        "SELECT c.id, c.plugin, p.title, c.team_id, c.on_error, v.version, v.file_name,
                     v.script, v.manifest, c.config,
                     (SELECT pg_catalog.jsonb_object_agg(s.key, s.value)
                        FROM posthog_plugins.plugin_secret AS s
@@ -66,17 +70,16 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
               WHERE c.enabled
               ORDER BY c.position",
-            None,
-            &[],
-        )?;
-        let mut links = rows.map(link).collect::<SpiResult<Vec<_>>>()?;
-        for (config_id, attachment) in attachments(client)? {
-            if let Some(link) = links.iter_mut().find(|link| link.id == config_id) {
-                link.attachments.push(attachment);
-            }
+        None,
+        &[],
+    )?;
+    let mut links = rows.map(link).collect::<SpiResult<Vec<_>>>()?;
+    for (config_id, attachment) in attachments(client)? {
+        if let Some(link) = links.iter_mut().find(|link| link.id == config_id) {
+            link.attachments.push(attachment);
         }
-        Ok(links)
-    })
+    }
+    Ok(links)
 }
 
 fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use source::manifest::Manifest;
 
 use super::links::object;
-use super::{as_owner, configs};
+use super::{as_owner, configs, version};
 use crate::error::{Error, Result};
 
 /// What `install` stores.
@@ -26,13 +26,14 @@ pub struct NewVersion<'a> {
 /// Makes changes to plugins, configs and their order queue up behind each other. Taken first by
 /// everything that changes them; readers and running chains do not notice. Under a snapshot from
 /// before somebody else's change it is a serialization error, as what is seen is no more.
-pub(super) fn lock(client: &mut SpiClient<'_>) -> SpiResult<()> {
+pub(super) fn lock(client: &mut SpiClient<'_>) -> Result<()> {
     // SAFETY: they raise an error or do nothing.
     unsafe {
         let command = c"a change to plugins";
         pg_sys::PreventCommandDuringRecovery(command.as_ptr());
         pg_sys::PreventCommandIfReadOnly(command.as_ptr());
     }
+    version::require_same(client)?;
     client.update(
         "UPDATE posthog_plugins.plugin_revision SET revision = revision + 1",
         None,

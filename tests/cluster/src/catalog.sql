@@ -64,7 +64,10 @@ SELECT format('%s column %s %s %s: not null %s, default %s, identity %s, generat
               r.name, row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum), a.attname,
               format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
               a.attidentity, a.attgenerated, a.attstorage, a.attcompression,
-              a.attcollation::regcollation, NULLIF(a.attstattarget, -1), a.attoptions,
+              a.attcollation::regcollation, NULLIF(a.attstattarget, -1),
+              -- Where in the WAL the column was made: some minor versions note it here.
+              ARRAY(SELECT unnest(a.attoptions) EXCEPT
+                    SELECT o FROM unnest(a.attoptions) AS o WHERE o LIKE 'pg_attver=%' ORDER BY 1),
               ARRAY(SELECT unnest(a.attacl)::text ORDER BY 1))
   FROM relation AS r
   JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped

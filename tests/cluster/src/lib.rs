@@ -7,6 +7,7 @@ mod cluster;
 mod environment;
 pub mod markdown;
 pub mod process;
+pub mod releases;
 pub mod sample;
 mod session;
 mod wait;
