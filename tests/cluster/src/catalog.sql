@@ -50,13 +50,16 @@ SELECT format('initial rights %s %s: %s', m.name, p.objsubid,
   FROM member AS m
   JOIN pg_init_privs AS p ON p.classoid = m.classid AND p.objoid = m.objid
  UNION ALL
-SELECT format('schema %s: %s', nspname, ARRAY(SELECT unnest(nspacl)::text ORDER BY 1))
+SELECT format('schema %s: %s', nspname, ARRAY(SELECT unnest(COALESCE(nspacl, acldefault('n', nspowner)))::text ORDER BY 1))
   FROM pg_namespace AS n
   JOIN member AS m ON m.classid = 'pg_namespace'::regclass AND m.objid = n.oid
  UNION ALL
 SELECT format('%s: kind %s, persistence %s, options %s, row security %s %s, replica identity %s, rights %s',
               name, relkind, relpersistence, reloptions, relrowsecurity, relforcerowsecurity,
-              relreplident, ARRAY(SELECT unnest(relacl)::text ORDER BY 1))
+              relreplident,
+              ARRAY(SELECT unnest(COALESCE(relacl, acldefault(
+                        CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)))::text
+                     ORDER BY 1))
   FROM relation
  UNION ALL
 SELECT format('%s column %s %s %s: not null %s, default %s, identity %s, generated %s, storage %s %s, '
@@ -103,7 +106,8 @@ SELECT format('%s: %s from %s by %s, %s to %s, cache %s, cycle %s, of %s', r.nam
                           AND d.deptype IN ('a', 'i')
  UNION ALL
 SELECT format('%s: %s, rights %s, rows %s, cost %s', m.name,
-              pg_get_functiondef(p.oid), ARRAY(SELECT unnest(p.proacl)::text ORDER BY 1),
+              pg_get_functiondef(p.oid),
+              ARRAY(SELECT unnest(COALESCE(p.proacl, acldefault('f', p.proowner)))::text ORDER BY 1),
               p.prorows, p.procost)
   FROM pg_proc AS p
   JOIN member AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
