@@ -95,6 +95,22 @@ fn maintenance_commands_can_run_plugins() {
     }
 }
 
+#[test]
+fn autovacuum_can_run_plugins() {
+    let cluster =
+        Cluster::start_with(&[("autovacuum_naptime", "1"), ("autovacuum_analyze_threshold", "10")]);
+    let mut owner = counting(&cluster);
+    cluster.connect_as("one", "callers").run(
+        "CREATE FUNCTION not_immutable(jsonb) RETURNS text IMMUTABLE LANGUAGE plpgsql
+             AS $$BEGIN RETURN public.process_event($1) ->> 'count'; END$$;
+         CREATE TABLE events (data jsonb);
+         CREATE INDEX by_count ON events (not_immutable(data));
+         INSERT INTO events SELECT '{}' FROM generate_series(1, 100)",
+    );
+    // What is missing after the insert comes from ANALYZE.
+    wait_until("autovacuum has run the plugin", || logged(&mut owner) == 200);
+}
+
 /// `process_event` is PARALLEL UNSAFE; a function that calls it can claim not to be.
 #[test]
 fn a_parallel_worker_logs_to_the_server() {

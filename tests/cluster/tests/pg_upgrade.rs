@@ -19,7 +19,9 @@ fn an_upgraded_cluster_has_everything() {
          INSERT INTO events VALUES ('{\"event\": \"e\"}')",
     );
     let events = "SELECT data::text FROM events";
+    let logs = "SELECT message FROM posthog_plugins.logs";
     let stored: Vec<String> = client.column(events);
+    let logged: Vec<String> = client.column(logs);
     let described = catalog::describe(&mut client);
     let written = everything(&mut client);
     drop(client);
@@ -46,6 +48,7 @@ fn an_upgraded_cluster_has_everything() {
     difference.retain(|line| !line.starts_with("- initial rights"));
     assert_eq!(difference, [""; 0]);
     assert_eq!(client.column::<String>(events), stored);
+    assert_eq!(client.column::<String>(logs), logged);
     works(&mut client);
     client.run("INSERT INTO events VALUES ('{\"event\": \"new\"}')");
     assert_eq!(client.column::<String>(events).len(), 2);
