@@ -34,8 +34,8 @@ pub(super) fn tolerate_other<R>(
     tell_once(version.clone());
     let refuse = |_| Err(error(version.clone()));
     PgTryBuilder::new(std::panic::AssertUnwindSafe(|| Ok(read(client)?)))
-        .catch_when(ERRCODE_UNDEFINED_COLUMN, refuse.clone())
-        .catch_when(ERRCODE_UNDEFINED_TABLE, refuse.clone())
+        .catch_when(ERRCODE_UNDEFINED_COLUMN, refuse)
+        .catch_when(ERRCODE_UNDEFINED_TABLE, refuse)
         .catch_when(ERRCODE_UNDEFINED_FUNCTION, refuse)
         .execute()
 }

@@ -106,7 +106,6 @@ pub fn repository() -> PathBuf {
 }
 
 /// Runs a command to its end and returns what it printed; panics with everything if it failed.
-#[allow(clippy::must_use_candidate)]
 pub fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } =
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
