@@ -13,7 +13,7 @@ export PG CARGO_TARGET_DIR CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo demo-stop psql build install test quick-test regress-accept types lint licences \
-	setup clean
+	release setup clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ lint: setup licences ## Formatting, clippy, licences
 
 licences: ## Licences of all dependencies
 	@scripts/licences
+
+release: build ## Freezes the SQL of this version; CONTRIBUTING.md says what comes before and after
+	scripts/release
 
 setup: ## Installs what is missing: PostgreSQL, clang, cargo-pgrx
 	@scripts/setup

@@ -1,5 +1,9 @@
 -- The tables: what is installed, how it is configured, what it said.
 -- API: private. Functions change them, views show them; secrets and sources are behind no grant.
+--
+-- No foreign keys: pg_restore --jobs loads the tables of an extension in any order, when its
+-- constraints are there already; and an insert that logs must not wait for somebody who is changing
+-- a config. The functions keep the tables in step, one call at a time.
 
 CREATE TABLE posthog_plugins.plugin (
     name         text        PRIMARY KEY,
@@ -11,7 +15,7 @@ CREATE TABLE posthog_plugins.plugin (
 COMMENT ON TABLE posthog_plugins.plugin IS 'Installed plugins';
 
 CREATE TABLE posthog_plugins.plugin_version (
-    plugin       text        NOT NULL REFERENCES posthog_plugins.plugin ON DELETE CASCADE,
+    plugin       text        NOT NULL,
     version      integer     NOT NULL,
     is_current   boolean     NOT NULL,
     file_name    text        NOT NULL,
@@ -36,7 +40,7 @@ COMMENT ON COLUMN posthog_plugins.plugin_version.sha256 IS 'Of source';
 
 CREATE TABLE posthog_plugins.plugin_config (
     id         integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    plugin     text        NOT NULL REFERENCES posthog_plugins.plugin ON DELETE CASCADE,
+    plugin     text        NOT NULL,
     team_id    integer,
     label      text        NOT NULL DEFAULT '',
     enabled    boolean     NOT NULL DEFAULT false,
@@ -60,7 +64,7 @@ COMMENT ON COLUMN posthog_plugins.plugin_config.position IS 'Place in the chain;
 COMMENT ON COLUMN posthog_plugins.plugin_config.on_error IS 'What becomes of an event on which the plugin fails';
 
 CREATE TABLE posthog_plugins.plugin_secret (
-    config_id integer NOT NULL REFERENCES posthog_plugins.plugin_config ON DELETE CASCADE,
+    config_id integer NOT NULL,
     key       text    NOT NULL,
     value     jsonb   NOT NULL,
     PRIMARY KEY (config_id, key)
@@ -68,7 +72,7 @@ CREATE TABLE posthog_plugins.plugin_secret (
 COMMENT ON TABLE posthog_plugins.plugin_secret IS 'Values of fields that the manifest calls secret';
 
 CREATE TABLE posthog_plugins.plugin_attachment (
-    config_id    integer NOT NULL REFERENCES posthog_plugins.plugin_config ON DELETE CASCADE,
+    config_id    integer NOT NULL,
     key          text    NOT NULL,
     file_name    text    NOT NULL,
     content_type text    NOT NULL,
@@ -84,8 +88,6 @@ CREATE TABLE posthog_plugins.plugin_revision (
 );
 INSERT INTO posthog_plugins.plugin_revision DEFAULT VALUES;
 COMMENT ON TABLE posthog_plugins.plugin_revision IS 'Counts changes to the tables above; its row is the lock that puts them in order';
-
--- No foreign keys below: an insert must not wait for somebody who is changing a config.
 
 CREATE TABLE posthog_plugins.plugin_log (
     id        bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -2,6 +2,7 @@
 //! sessions' changes arrive as PostgreSQL's own invalidation messages.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
@@ -49,11 +50,17 @@ enum Freshness {
     Fresh,
 }
 
+/// What the chain is made of. Each is watched by itself: a restore that disables triggers changes
+/// the definitions of one after the other, and that is all it tells.
+const TABLES: [&CStr; 5] =
+    [c"plugin", c"plugin_version", c"plugin_config", c"plugin_secret", c"plugin_attachment"];
+
 thread_local! {
     static FRESHNESS: Cell<Freshness> = const { Cell::new(Freshness::Stale) };
 
-    /// The relation whose invalidation stands for any change to the chain.
-    static WATCHED: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    /// The tables that the chain is read from.
+    static WATCHED: Cell<[pg_sys::Oid; TABLES.len()]> =
+        const { Cell::new([pg_sys::InvalidOid; TABLES.len()]) };
 
     /// Leaked: the end of a thread would drop the runtime while a FATAL error that came up inside
     /// JavaScript is still on its stack.
@@ -140,8 +147,9 @@ fn read() -> Result<Vec<StoredLink>> {
     unsafe {
         // Each time: the extension may have been dropped and created again.
         let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
-        WATCHED.set(pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema));
-        let one_snapshot = pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32;
+        WATCHED.set(TABLES.map(|table| pg_sys::get_relname_relid(table.as_ptr(), schema)));
+        let one_snapshot = pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32
+            || pg_sys::IsInParallelMode();
         FRESHNESS.set(Freshness::Fresh);
         let forget = OnUnwind;
         let links = if one_snapshot {
@@ -159,7 +167,7 @@ fn read() -> Result<Vec<StoredLink>> {
         if one_snapshot && FRESHNESS.get() == Freshness::Fresh {
             FRESHNESS.set(Freshness::UntilTransactionEnd);
         }
-        Ok(links?)
+        links
     }
 }
 
@@ -249,11 +257,7 @@ fn collect_texts(secret: &Value, texts: &mut Vec<String>) {
 /// Tells every session at commit that the chain has changed; called by the triggers of its tables.
 pub fn announce_change(relation: pg_sys::Oid) {
     // SAFETY: the relation exists, as its trigger is running.
-    unsafe {
-        let schema = pg_sys::get_rel_namespace(relation);
-        let watched = pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema);
-        pg_sys::CacheInvalidateRelcacheByRelid(watched);
-    }
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
 }
 
 /// Takes in what other sessions have committed: a look at a flag while there is nothing. A statement
@@ -275,7 +279,7 @@ pub fn register() {
 /// `relation` is invalid when PostgreSQL lost track and everything may have changed.
 #[pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
-    if relation == pg_sys::InvalidOid || relation == WATCHED.get() {
+    if relation == pg_sys::InvalidOid || WATCHED.get().contains(&relation) {
         FRESHNESS.set(Freshness::Stale);
     }
 }

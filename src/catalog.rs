@@ -13,6 +13,7 @@ pub mod retention;
 pub mod stats;
 pub mod tables;
 pub mod trials;
+mod version;
 
 pub use attempt::attempt;
 pub use owner::{as_caller, as_owner, caller_name};

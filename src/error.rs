@@ -13,6 +13,11 @@ pub enum Error {
     #[error("the database's encoding must be UTF8")]
     NotUtf8,
 
+    #[error(
+        "extension \"posthog_plugins\" is at version {installed} here, its library at {library}"
+    )]
+    OtherVersion { installed: String, library: &'static str },
+
     #[error("an event must be a JSON object")]
     EventIsNotAnObject,
 
@@ -176,7 +181,9 @@ impl Error {
             | Error::NoSuchConfig(_)
             | Error::NoCases(_)
             | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
-            Error::NotEnabled(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::OtherVersion { .. } | Error::NotEnabled(_) => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Error::EventIsNotAnObject
             | Error::Manifest(_)
             | Error::Config { .. }
@@ -240,6 +247,10 @@ impl Error {
             Error::Manifest(error) => return error.hint(),
             Error::Archive(error) => return error.hint(),
             Error::Config { error, .. } => return error.hint(),
+            Error::OtherVersion { .. } => {
+                "Run ALTER EXTENSION posthog_plugins UPDATE. If that is done, this session is older: \
+                 connect again."
+            }
             Error::EventIsNotAnObject => {
                 "For example: process_event('{\"event\": \"$pageview\", \"properties\": {}}')."
             }

@@ -1,6 +1,6 @@
 //! What plugins say and how they fail, on its way into the tables: kept in memory, written in bulk
-//! before the transaction commits. What cannot be written, because the transaction aborts or is
-//! read-only, goes to the server's log instead.
+//! before the transaction commits. What cannot be written, because the transaction aborts, is
+//! read-only or a parallel worker's, goes to the server's log instead.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -18,8 +18,9 @@ use crate::{settings, upkeep};
 /// of which logs, must not keep it all in memory.
 const MOST_BYTES: usize = 128 << 10;
 
-/// The same inside a savepoint, whose end would take what was written with it.
-const MOST_BYTES_IN_SAVEPOINT: usize = 16 << 20;
+/// The same inside a savepoint, whose end would take what was written with it, and in a parallel
+/// query, which must not write.
+const MOST_BYTES_HELD_BACK: usize = 16 << 20;
 
 /// Fields of a plugin that are told to have no column: one that makes up names for each event would
 /// fill the log.
@@ -155,8 +156,9 @@ pub fn relieve() {
         return;
     }
     // SAFETY: reads the state of the running transaction.
-    let in_savepoint = unsafe { pg_sys::GetCurrentTransactionNestLevel() } > 1;
-    if !in_savepoint || bytes >= MOST_BYTES_IN_SAVEPOINT {
+    let hold_back =
+        unsafe { pg_sys::GetCurrentTransactionNestLevel() > 1 || pg_sys::IsInParallelMode() };
+    if !hold_back || bytes >= MOST_BYTES_HELD_BACK {
         flush();
     }
 }
@@ -195,7 +197,9 @@ fn flush() {
         return;
     }
     // SAFETY: flags and functions of the running transaction.
-    let read_only = unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() };
+    let read_only = unsafe {
+        pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() || pg_sys::IsInParallelMode()
+    };
     if read_only {
         return tell_the_server(&lines);
     }
@@ -238,9 +242,9 @@ unsafe extern "C-unwind" fn at_transaction_end(
             upkeep::before_commit();
         }
         // What is prepared may be rolled back, and must not notify: the rest waits for a commit.
-        XACT_EVENT_PRE_PREPARE => flush(),
+        XACT_EVENT_PRE_PREPARE | XACT_EVENT_PARALLEL_PRE_COMMIT => flush(),
         XACT_EVENT_COMMIT => upkeep::after_commit(),
-        XACT_EVENT_ABORT => {
+        XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
             // What was told is not in the log.
             JOURNAL.with_borrow_mut(|journal| journal.left_out.clear());
             tell_the_server(&take().0);

@@ -205,8 +205,10 @@ pub fn register() {
 
 #[pg_guard]
 unsafe extern "C-unwind" fn at_exit(code: i32, _arg: pg_sys::Datum) {
-    // A session that is ended by force has no time for this.
-    if code != 0 || !stats::is_any() {
+    // A session that is ended by force has no time for this, and a parallel worker cannot write.
+    // SAFETY: set once, when the process begins.
+    let is_worker = unsafe { pg_sys::ParallelWorkerNumber } >= 0;
+    if code != 0 || is_worker || !stats::is_any() {
         return;
     }
     UPKEEP.with_borrow_mut(|upkeep| upkeep.counted = None);

@@ -5,7 +5,8 @@ use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 use serde_json::{Map, Value};
 use source::manifest::Manifest;
 
-use super::as_owner;
+use super::{as_owner, version};
+use crate::error::Result;
 use engine::Attachment;
 
 /// What becomes of an event on which a plugin fails.
@@ -62,10 +63,13 @@ pub struct StoredPause {
 }
 
 /// The enabled configs in order.
-pub fn enabled() -> SpiResult<Vec<StoredLink>> {
-    as_owner(|client| {
-        let rows = client.select(
-            "SELECT c.id, c.plugin, p.title, c.team_id, c.on_error, v.version, v.file_name,
+pub fn enabled() -> Result<Vec<StoredLink>> {
+    as_owner(|client| version::tolerate_other(client, read))
+}
+
+fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
+    let rows = client.select(
+        "SELECT c.id, c.plugin, p.title, c.team_id, c.on_error, v.version, v.file_name,
                     v.script, v.manifest, c.config,
                     (SELECT pg_catalog.jsonb_object_agg(s.key, s.value)
                        FROM posthog_plugins.plugin_secret AS s
@@ -88,25 +92,24 @@ pub fn enabled() -> SpiResult<Vec<StoredLink>> {
                      LIMIT 1) AS pause ON true
               WHERE c.enabled
               ORDER BY c.position",
-            None,
-            &[],
-        )?;
-        let mut links = Vec::new();
-        let mut have_attachments = false;
-        for row in rows {
-            have_attachments |= row.get::<bool>(13)?.unwrap_or_default();
-            links.push(link(row)?);
+        None,
+        &[],
+    )?;
+    let mut links = Vec::new();
+    let mut have_attachments = false;
+    for row in rows {
+        have_attachments |= row.get::<bool>(13)?.unwrap_or_default();
+        links.push(link(row)?);
+    }
+    if !have_attachments {
+        return Ok(links);
+    }
+    for (config_id, attachment) in attachments(client)? {
+        if let Some(link) = links.iter_mut().find(|link| link.id == config_id) {
+            link.attachments.push(attachment);
         }
-        if !have_attachments {
-            return Ok(links);
-        }
-        for (config_id, attachment) in attachments(client)? {
-            if let Some(link) = links.iter_mut().find(|link| link.id == config_id) {
-                link.attachments.push(attachment);
-            }
-        }
-        Ok(links)
-    })
+    }
+    Ok(links)
 }
 
 fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use source::manifest::Manifest;
 
 use super::links::object;
-use super::{as_owner, configs};
+use super::{as_owner, configs, version};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -29,13 +29,14 @@ pub struct NewVersion<'a> {
 /// Makes changes to plugins, configs and their order queue up behind each other. Taken first by
 /// everything that changes them; readers and running chains do not notice. Under a snapshot from
 /// before somebody else's change it is a serialization error, as what is seen is no more.
-pub(super) fn lock(client: &mut SpiClient<'_>) -> SpiResult<()> {
+pub(super) fn lock(client: &mut SpiClient<'_>) -> Result<()> {
     // SAFETY: they raise an error or do nothing.
     unsafe {
         let command = c"a change to plugins";
         pg_sys::PreventCommandDuringRecovery(command.as_ptr());
         pg_sys::PreventCommandIfReadOnly(command.as_ptr());
     }
+    version::require_same(client)?;
     client.update(
         "UPDATE posthog_plugins.plugin_revision SET revision = revision + 1",
         None,
@@ -181,7 +182,22 @@ pub fn rollback(plugin: &str, version: Option<i32>) -> Result<i32> {
 pub fn remove(plugin: &str) -> Result<()> {
     as_owner(|client| -> Result<_> {
         lock(client)?;
-        for table in ["plugin_log", "plugin_error", "plugin_stat", "plugin_pause"] {
+        let removed = client.update(
+            "DELETE FROM posthog_plugins.plugin WHERE name = $1",
+            None,
+            &[plugin.into()],
+        )?;
+        if removed.is_empty() {
+            return Err(Error::NoSuchPlugin(plugin.to_owned()));
+        }
+        for table in [
+            "plugin_log",
+            "plugin_error",
+            "plugin_stat",
+            "plugin_pause",
+            "plugin_secret",
+            "plugin_attachment",
+        ] {
             client.update(
                 format!(
                     "DELETE FROM posthog_plugins.{table}
@@ -193,13 +209,12 @@ pub fn remove(plugin: &str) -> Result<()> {
                 &[plugin.into()],
             )?;
         }
-        let removed = client.update(
-            "DELETE FROM posthog_plugins.plugin WHERE name = $1",
-            None,
-            &[plugin.into()],
-        )?;
-        if removed.is_empty() {
-            return Err(Error::NoSuchPlugin(plugin.to_owned()));
+        for table in ["plugin_config", "plugin_version"] {
+            client.update(
+                format!("DELETE FROM posthog_plugins.{table} WHERE plugin = $1").as_str(),
+                None,
+                &[plugin.into()],
+            )?;
         }
         configs::close_gaps(client)?;
         Ok(())

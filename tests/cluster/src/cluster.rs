@@ -28,6 +28,8 @@ pub enum Shutdown {
 pub struct Cluster {
     environment: Environment,
     directory: PathBuf,
+    /// The server's executable, when it is not the environment's.
+    server: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -40,11 +42,50 @@ impl Cluster {
     /// The same with lines for postgresql.conf; text values need their own quotes.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        let environment = Environment::read();
-        // mktemp, as the directory must belong to the user of the server. Its path is short: the
-        // path of a socket has room for 107 bytes.
-        let made = run(environment.as_server("mktemp").args(["-d", "/tmp/posthog_plugins.XXXXXX"]));
-        let cluster = Self { environment, directory: made.trim_end().into() };
+        let cluster = Self::prepare(settings);
+        cluster.boot();
+        cluster
+    }
+
+    /// A server whose PostgreSQL has these files of extensions, too, by name and content.
+    #[must_use]
+    pub fn start_with_extension_files(files: &[(&str, &str)]) -> Self {
+        let mut cluster = Self::prepare(&[]);
+        let installation =
+            cluster.environment.copy_installation(&cluster.directory.join("installation"));
+        for (name, content) in files {
+            installation.write_extension_file(name, content);
+        }
+        cluster.server = Some(installation.server);
+        cluster.boot();
+        cluster
+    }
+
+    /// A server of its own that follows this one.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let standby = Self::empty();
+        run(standby
+            .environment
+            .as_server(standby.environment.bin.join("pg_basebackup"))
+            .arg("--host")
+            .arg(&self.directory)
+            .args([
+                "--username=postgres",
+                "--checkpoint=fast",
+                "--no-sync",
+                "--write-recovery-conf",
+            ])
+            .arg("--pgdata")
+            .arg(standby.data()));
+        standby.boot();
+        standby
+    }
+
+    /// A server that is not running yet.
+    #[must_use]
+    pub fn prepare(settings: &[(&str, &str)]) -> Self {
+        let cluster = Self::empty();
         run(cluster
             .environment
             .as_server("cp")
@@ -53,8 +94,16 @@ impl Cluster {
             .arg(cluster.data()));
         cluster.configure(&FOR_TESTS);
         cluster.configure(settings);
-        cluster.boot();
         cluster
+    }
+
+    /// A directory, and no server in it.
+    fn empty() -> Self {
+        let environment = Environment::read();
+        // mktemp, as the directory must belong to the user of the server. Its path is short: the
+        // path of a socket has room for 107 bytes.
+        let made = run(environment.as_server("mktemp").args(["-d", "/tmp/posthog_plugins.XXXXXX"]));
+        Self { environment, directory: made.trim_end().into(), server: None }
     }
 
     /// Adds lines to postgresql.conf, which a restart or `pg_reload_conf()` makes effective.
@@ -71,12 +120,21 @@ impl Cluster {
         self.boot();
     }
 
-    fn boot(&self) {
-        let options = format!("-k {}", self.directory.display());
-        run(self.pg_ctl("start").arg("--log").arg(self.log_file()).args(["--options", &options]));
+    /// Ends being a standby.
+    pub fn promote(&self) {
+        run(&mut self.pg_ctl("promote"));
     }
 
-    fn shut_down(&self, shutdown: Shutdown) {
+    pub fn boot(&self) {
+        let options = format!("-k {}", self.directory.display());
+        let mut start = self.pg_ctl("start");
+        if let Some(server) = &self.server {
+            start.arg("-p").arg(server);
+        }
+        run(start.arg("--log").arg(self.log_file()).args(["--options", &options]));
+    }
+
+    pub fn shut_down(&self, shutdown: Shutdown) {
         let mode = match shutdown {
             Shutdown::Fast => "fast",
             Shutdown::Immediate => "immediate",
@@ -124,10 +182,9 @@ impl Cluster {
     #[must_use]
     pub fn psql(&self, database: &str, script: &str) -> String {
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
-        let mut psql = Command::new(self.environment.bin.join("psql"))
-            .args(["--no-psqlrc", "--quiet", "--username=postgres", "--dbname", database])
-            .arg("--host")
-            .arg(&self.directory)
+        let mut psql = self
+            .client("psql", "postgres")
+            .args(["--no-psqlrc", "--quiet", "--dbname", database])
             .stdin(Stdio::piped())
             .stdout(writer.try_clone().expect("a second end of the pipe"))
             .stderr(writer)
@@ -145,6 +202,14 @@ impl Cluster {
         output
     }
 
+    /// One of PostgreSQL's client programs, connecting to this server as a role.
+    #[must_use]
+    pub fn client(&self, program: &str, role: &str) -> Command {
+        let mut command = Command::new(self.environment.bin.join(program));
+        command.arg("--host").arg(&self.directory).args(["--username", role]);
+        command
+    }
+
     /// The server's log so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -159,7 +224,9 @@ impl Cluster {
         &self.directory
     }
 
-    fn data(&self) -> PathBuf {
+    /// What the server keeps.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 

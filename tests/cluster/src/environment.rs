@@ -1,9 +1,24 @@
 //! What the tests are told from outside: where PostgreSQL is and who runs it. `scripts/test` sets
 //! these variables.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::{env, fs};
+
+/// A server's executable and files, which may be changed.
+pub(crate) struct Installation {
+    pub server: PathBuf,
+    extensions: PathBuf,
+}
+
+impl Installation {
+    pub fn write_extension_file(&self, name: &str, content: &str) {
+        let path = self.extensions.join(name);
+        // It may be a link to the original.
+        let _ = fs::remove_file(&path);
+        fs::write(path, content).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
 
 /// The PostgreSQL installation that has the extension.
 pub struct Environment {
@@ -23,6 +38,37 @@ impl Environment {
             empty_cluster: required("POSTHOG_PLUGINS_EMPTY_CLUSTER").into(),
             server_user: env::var("POSTHOG_PLUGINS_SERVER_USER").ok(),
         }
+    }
+
+    /// What the control file and the scripts of extensions are in.
+    #[must_use]
+    pub fn extension_directory(&self) -> PathBuf {
+        self.directory("--sharedir").join("extension")
+    }
+
+    fn directory(&self, option: &str) -> PathBuf {
+        run(Command::new(self.bin.join("pg_config")).arg(option)).trim_end().into()
+    }
+
+    /// Another installation, of links to this one's files. PostgreSQL looks for its files where its
+    /// executable is, relative to it and after following links, so that one is a copy.
+    pub(crate) fn copy_installation(&self, to: &Path) -> Installation {
+        let share = self.directory("--sharedir");
+        let library = self.directory("--pkglibdir");
+        let above = self.bin.ancestors().find(|&above| share.starts_with(above)).expect("a root");
+        let new = |directory: &Path| {
+            to.join(directory.strip_prefix(above).expect("executables, libraries: one root"))
+        };
+        for directory in [&share, &library] {
+            fs::create_dir_all(new(directory)).expect("a directory can be made");
+            run(Command::new("cp")
+                .args(["-as", "--no-target-directory"])
+                .args([directory, &new(directory)]));
+        }
+        fs::create_dir_all(new(&self.bin)).expect("a directory can be made");
+        let server = new(&self.bin).join("postgres");
+        fs::copy(self.bin.join("postgres"), &server).expect("the server can be copied");
+        Installation { server, extensions: new(&share).join("extension") }
     }
 
     /// A command that runs as the user of the servers.
@@ -60,7 +106,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// Runs a command to its end and returns what it printed; panics with everything if it failed.
-pub(crate) fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } =
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stdout = String::from_utf8_lossy(&stdout);

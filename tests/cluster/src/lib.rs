@@ -2,14 +2,17 @@
 //! and removes it. The helpers of this crate panic when something fails: in a test that is the
 //! report.
 
+pub mod catalog;
 mod cluster;
 mod environment;
 pub mod markdown;
 pub mod process;
+pub mod releases;
+pub mod sample;
 mod session;
 mod wait;
 
 pub use cluster::{Cluster, Shutdown};
-pub use environment::{Environment, repository};
+pub use environment::{Environment, repository, run};
 pub use session::Session;
 pub use wait::wait_until;

@@ -1,134 +1,13 @@
-//! What is installed outlives dumps and crashes, and sessions that live long do not grow.
+//! What is installed outlives crashes, and sessions that live long do not grow.
 
-use std::fs;
-use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use cluster::process::memory_of;
+use cluster::process::{memory_of, ticks_of};
+use cluster::sample::{everything, furnish, works};
 use cluster::{Cluster, Environment, Session, Shutdown, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
-
-/// All that an administrator wrote, as text that can be compared.
-fn everything(client: &mut Client) -> Vec<String> {
-    client.column(
-        "SELECT 'plugin ' || p::text FROM posthog_plugins.plugin AS p
-          UNION ALL
-         SELECT 'version ' || v::text FROM posthog_plugins.plugin_version AS v
-          UNION ALL
-         SELECT 'config ' || c::text FROM posthog_plugins.plugin_config AS c
-          UNION ALL
-         SELECT 'secret ' || s::text FROM posthog_plugins.plugin_secret AS s
-          UNION ALL
-         SELECT 'attachment ' || a::text FROM posthog_plugins.plugin_attachment AS a
-          ORDER BY 1",
-    )
-}
-
-/// Two plugins, the first of them with two versions, three configs, a secret and an attachment.
-fn furnish(client: &mut Client) {
-    client.run(
-        r#"SELECT posthog_plugins.install('export const processEvent = () => null',
-               '{"config": [{"key": "token", "type": "string", "secret": true},
-                            {"key": "file", "type": "attachment"}]}', 'tagging');
-           SELECT posthog_plugins.install($js$
-               export function processEvent(event, { attachments, config }) {
-                   console.log('tagging')
-                   const file = attachments.file ? attachments.file.contents.toString() : ''
-                   event.tags = [...(event.tags || []), `${config.tag}${file}${config.token.length}`]
-                   return event
-               }$js$,
-               '{"config": [{"key": "token", "type": "string", "secret": true},
-                            {"key": "tag", "type": "string", "default": "preset"},
-                            {"key": "file", "type": "attachment"}]}', 'tagging');
-           SELECT posthog_plugins.configure('tagging', '{"token": "abc", "tag": "first"}');
-           SELECT posthog_plugins.configure('tagging', '{"token": "abcd"}', 7, 'second', 'raise');
-           SELECT posthog_plugins.configure('tagging', '{"token": "a"}', 8);
-           SELECT posthog_plugins.set_attachment('tagging', 'file', 'f', 'text/plain', '\x00ff41');
-           SELECT posthog_plugins.install('export function processEvent(event) {
-               event.last = true
-               return event
-           }', '{}', 'last');
-           SELECT posthog_plugins.enable('last');
-           SELECT posthog_plugins.enable('tagging');
-           SELECT posthog_plugins.enable('tagging', 7, 'second');
-           SELECT posthog_plugins.move('last', 3)"#,
-    );
-}
-
-fn works(client: &mut Client) {
-    let event = client.process(r#"{"event": "e", "team_id": 7}"#).unwrap();
-    assert!(event.contains(r#""last": true"#), "{event}");
-    assert!(event.contains(r#""preset4"]"#), "{event}");
-}
-
-/// `pg_dump` of one database, read into another.
-fn copy(cluster: &Cluster, from: &str, to: &str, options: &[&str]) {
-    let environment = Environment::read();
-    let connected = |program: &str| {
-        let mut command = Command::new(environment.bin.join(program));
-        command.arg("--host").arg(cluster.socket_directory()).arg("--username=postgres");
-        command
-    };
-    let mut dump = connected("pg_dump")
-        .args(["--format=custom", from])
-        .args(options)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let restored = connected("pg_restore")
-        .args(["--exit-on-error", "--dbname", to])
-        .stdin(dump.stdout.take().unwrap())
-        .status()
-        .unwrap();
-    assert!(dump.wait().unwrap().success());
-    assert!(restored.success());
-}
-
-#[test]
-fn a_dump_brings_plugins_configs_secrets_and_attachments() {
-    let cluster = Cluster::start();
-    let mut client = cluster.create_database("original");
-    furnish(&mut client);
-    works(&mut client);
-    // A restored table does not send its old rows through plugins again: triggers come last.
-    client.run(
-        "CREATE TABLE events (data jsonb);
-         CREATE FUNCTION run_plugins() RETURNS trigger LANGUAGE plpgsql
-             AS $$BEGIN NEW.data := public.process_event(NEW.data); RETURN NEW; END$$;
-         CREATE TRIGGER run_plugins BEFORE INSERT ON events
-             FOR EACH ROW EXECUTE FUNCTION run_plugins();
-         INSERT INTO events VALUES ('{\"event\": \"e\"}')",
-    );
-    cluster.connect("postgres").run("CREATE DATABASE restored");
-    copy(&cluster, "original", "restored", &[]);
-    let mut restored = cluster.connect("restored");
-    assert_eq!(everything(&mut restored), everything(&mut client));
-    let events = "SELECT data::text FROM events";
-    assert_eq!(restored.column::<String>(events), client.column::<String>(events));
-    assert_eq!(restored.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_log"), 0);
-    works(&mut restored);
-    // Ids go on where they were.
-    let add = "SELECT posthog_plugins.configure('last', '{}', 9)";
-    assert_eq!(restored.value::<i32>(add), client.value::<i32>(add));
-    // What was restored can be dumped, and removed, like the original.
-    restored.run("SELECT posthog_plugins.uninstall('tagging')");
-    cluster.connect("postgres").run("CREATE DATABASE again");
-    copy(&cluster, "restored", "again", &[]);
-    assert_eq!(everything(&mut cluster.connect("again")), everything(&mut restored));
-}
-
-#[test]
-fn a_schema_only_dump_brings_the_extension_without_secrets() {
-    let cluster = Cluster::start();
-    let mut client = cluster.create_database("original");
-    furnish(&mut client);
-    cluster.connect("postgres").run("CREATE DATABASE restored");
-    copy(&cluster, "original", "restored", &["--schema-only"]);
-    let mut restored = cluster.connect("restored");
-    assert_eq!(everything(&mut restored), [""; 0]);
-    let event = restored.process(r#"{"event": "e"}"#);
-    assert_eq!(event.as_deref(), Some(r#"{"event": "e"}"#));
-}
 
 #[test]
 fn a_crash_keeps_everything() {
@@ -143,45 +22,72 @@ fn a_crash_keeps_everything() {
     assert_eq!(everything(&mut client), before);
     assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_log"), lines);
     works(&mut client);
-    // A session that dies takes nobody else's plugins with it.
+}
+
+/// JavaScript that ends when its process does.
+const ENDLESS: &str = "while (event.event === 'endless') {} return event";
+
+/// A session in the middle of JavaScript, and its process; it is sent an event once it runs.
+fn in_the_middle(cluster: &Cluster, database: &str) -> (JoinHandle<Client>, i32) {
+    let mut client = cluster.connect(database);
+    client.run("SET posthog_plugins.execution_timeout = '10min'");
     let pid = client.pid();
+    let running = thread::spawn(move || {
+        let call = r#"SELECT process_event('{"event": "endless", "team_id": 7}')"#;
+        assert!(client.batch_execute(call).is_err(), "it ended by itself");
+        client
+    });
+    let early = ticks_of(pid);
+    wait_until("JavaScript runs", || ticks_of(pid) > early + 20);
+    (running, pid)
+}
+
+#[test]
+fn a_backend_that_is_killed_in_the_middle_of_javascript_harms_no_data() {
+    let cluster = Cluster::start();
+    let mut admin = cluster.create_database("crashing");
+    furnish(&mut admin);
+    works(&mut admin);
+    admin.add_body("endless", ENDLESS);
+    let before = everything(&mut admin);
+    let mut uncommitted = cluster.connect("crashing");
+    uncommitted.run("BEGIN; SELECT posthog_plugins.uninstall('last')");
+    let (running, pid) = in_the_middle(&cluster, "crashing");
     let killed = Environment::read().as_server("kill").args(["-9", &pid.to_string()]).status();
     assert!(killed.unwrap().success());
+    running.join().unwrap();
+    // PostgreSQL ends all sessions, as shared memory may be damaged, and recovers.
     wait_until("the server is up again", || {
         cluster
             .try_connect_as("postgres", "crashing")
             .is_ok_and(|mut client| client.batch_execute("SELECT 1").is_ok())
     });
-    works(&mut cluster.connect("crashing"));
+    let mut client = cluster.connect("crashing");
+    assert_eq!(everything(&mut client), before);
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_log"), 2);
+    works(&mut client);
+    client.run("SELECT posthog_plugins.disable('endless')");
+    works(&mut client);
 }
 
 #[test]
-fn a_standby_processes_events_and_logs_to_its_server() {
+fn an_immediate_shutdown_does_not_wait_for_javascript() {
     let cluster = Cluster::start();
-    let mut client = cluster.create_database("standby");
-    furnish(&mut client);
-    // Nothing follows from a primary, which does not matter here.
-    fs::write(cluster.socket_directory().join("data/standby.signal"), "").unwrap();
-    cluster.restart(Shutdown::Fast);
-    let mut client = cluster.connect("standby");
-    assert!(client.value::<bool>("SELECT pg_is_in_recovery()"));
+    let mut admin = cluster.create_database("crashing");
+    furnish(&mut admin);
+    admin.add_body("endless", ENDLESS);
+    let sessions: Vec<_> = (0..3).map(|_| in_the_middle(&cluster, "crashing")).collect();
+    let before = everything(&mut admin);
+    let start = Instant::now();
+    cluster.restart(Shutdown::Immediate);
+    // The postmaster waits that long for its children before it kills them.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    for (running, _) in sessions {
+        running.join().unwrap();
+    }
+    let mut client = cluster.connect("crashing");
+    assert_eq!(everything(&mut client), before);
     works(&mut client);
-    client.run("BEGIN ISOLATION LEVEL REPEATABLE READ");
-    works(&mut client);
-    client.run("COMMIT");
-    wait_until("the line is in the server's log", || cluster.log().contains("LOG: tagging"));
-}
-
-#[test]
-fn a_standby_refuses_changes_as_read_only() {
-    let cluster = Cluster::start();
-    drop(cluster.create_database("standby"));
-    fs::write(cluster.socket_directory().join("data/standby.signal"), "").unwrap();
-    cluster.restart(Shutdown::Fast);
-    let change = cluster
-        .connect("standby")
-        .refusal("SELECT posthog_plugins.install('const a = 1', '{}', 'a')");
-    assert_eq!(change, SqlState::READ_ONLY_SQL_TRANSACTION);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn every_change_is_seen_by_the_next_statement_of_another_session() {
     admin.run("SELECT posthog_plugins.enable('telltale')");
     assert_eq!(trail(&mut client), "v3 unset none 1");
     // Not among the changes: it would wait for every transaction that has met an event.
-    admin.run("TRUNCATE posthog_plugins.plugin CASCADE");
+    admin.run("TRUNCATE posthog_plugins.plugin");
     assert_eq!(trail(&mut client), "");
 }
 
@@ -311,4 +311,38 @@ fn a_session_that_outlives_the_extension_sees_the_changes_to_its_successor() {
     assert_eq!(trail(&mut client), "v2 unset none 1");
     admin.run("SELECT posthog_plugins.disable('telltale')");
     assert_eq!(trail(&mut client), "");
+}
+
+/// What `--disable-triggers` makes pg_restore do, table by table.
+#[test]
+fn a_change_under_disabled_triggers_is_seen() {
+    let cluster = Cluster::start();
+    let (mut admin, mut client) = two_sessions(&cluster, "restoring");
+    for (table, change, after) in [
+        (
+            "plugin_version",
+            "UPDATE posthog_plugins.plugin_version SET script = replace(script, 'v1', 'v9')",
+            "v9 unset none 1",
+        ),
+        (
+            "plugin_secret",
+            "INSERT INTO posthog_plugins.plugin_secret
+                 SELECT id, 'word', '\"secret\"' FROM posthog_plugins.plugin_config",
+            "v9 secret none 1",
+        ),
+        (
+            "plugin_attachment",
+            "INSERT INTO posthog_plugins.plugin_attachment
+                 SELECT id, 'file', 'f', 'text/plain', 'text' FROM posthog_plugins.plugin_config",
+            "v9 secret text 1",
+        ),
+        ("plugin_config", "DELETE FROM posthog_plugins.plugin_config", ""),
+    ] {
+        let triggers = format!("ALTER TABLE posthog_plugins.{table} DISABLE TRIGGER ALL");
+        admin.run(&triggers);
+        trail(&mut client);
+        admin.run(change);
+        admin.run(&triggers.replace("DISABLE", "ENABLE"));
+        assert_eq!(trail(&mut client), after, "after {change}");
+    }
 }
