@@ -123,10 +123,12 @@ fn populated(
     }
 }
 
-pub fn check_domain(value: pg_sys::Datum, domain: pg_sys::Oid) {
+/// Raises PostgreSQL's error if the domain does not take the value.
+pub fn check_domain(value: pg_sys::Datum, domain: pg_sys::Oid) -> Result<()> {
     let (cache, context) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: a value of the domain's base type; nothing is cached.
     unsafe { pg_sys::domain_check(value, false, domain, cache, context) };
+    Ok(())
 }
 
 fn jsonb(value: Ref<'_>) -> Result<pg_sys::Datum> {

@@ -11,6 +11,7 @@ use super::column::Column;
 use super::history::{History, is_same};
 use super::target::{Fields, Form, Target};
 use super::{blame, convert, partition};
+use crate::backend::Link;
 use crate::error::{Error, Result};
 use crate::event::to_datum;
 use crate::journal;
@@ -60,13 +61,13 @@ fn with_event(
 ) -> Result<pg_sys::HeapTuple> {
     let event = to_datum(outcome.after);
     if let Some(domain) = domain {
-        convert::attempt(|| Ok(convert::check_domain(event, domain))).map_err(|refusal| {
+        convert::attempt(|| convert::check_domain(event, domain)).map_err(|refusal| {
             let value = Document::new(outcome.after).ok().map(|event| event.root());
             let column = call.column_name(index);
             blame::misfit(outcome.history.last(), column, value, refusal)
         })??;
     }
-    Ok(modified(call, |change| change(index, Some(event))))
+    Ok(modified(call, std::iter::once((index, Some(event)))))
 }
 
 fn with_fields(
@@ -97,31 +98,28 @@ fn with_fields(
             return Err(blame::is_null(author(&column), column));
         }
     }
-    Ok(modified(call, |change_column| {
-        for (change, value) in changes.iter().zip(values) {
-            change_column(change.column.index, value);
-        }
-    }))
+    let places = changes.iter().map(|change| change.column.index);
+    Ok(modified(call, places.zip(values)))
 }
 
-/// A copy of the row with the columns that `change` is told to change.
+/// A copy of the row with other values in some columns.
 fn modified(
     call: &Call,
-    change: impl FnOnce(&mut dyn FnMut(usize, Option<pg_sys::Datum>)),
+    changes: impl Iterator<Item = (usize, Option<pg_sys::Datum>)>,
 ) -> pg_sys::HeapTuple {
     let columns = call.columns();
     let mut values = vec![pg_sys::Datum::null(); columns];
     let mut nulls = vec![true; columns];
     let mut changed = vec![false; columns];
-    change(&mut |index, value| {
-        if let (Some(slot), Some(null), Some(changed)) =
+    for (index, new) in changes {
+        if let (Some(value), Some(null), Some(changed)) =
             (values.get_mut(index), nulls.get_mut(index), changed.get_mut(index))
         {
-            *null = value.is_none();
-            *slot = value.unwrap_or(pg_sys::Datum::null());
+            *null = new.is_none();
+            *value = new.unwrap_or(pg_sys::Datum::null());
             *changed = true;
         }
-    });
+    }
     // SAFETY: one element for each column; the values are of the columns' types.
     unsafe {
         let (values, nulls) = (values.as_mut_ptr(), nulls.as_mut_ptr());
@@ -191,7 +189,7 @@ fn keep_partition<'h>(
     target: &Target,
     row: pg_sys::HeapTuple,
     column: usize,
-    author: impl FnOnce() -> Option<&'h crate::backend::Link>,
+    author: impl FnOnce() -> Option<&'h Link>,
 ) -> Result<()> {
     let decides = call.is_insert() && target.partition_key.contains(&column);
     if !decides || partition::takes(call, row) {

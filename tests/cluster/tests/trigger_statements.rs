@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use cluster::process::memory_of;
 use cluster::{Cluster, Session};
 use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage};
@@ -248,4 +249,29 @@ fn an_insert_of_nothing_answers_so() {
         })
         .collect();
     assert_eq!(counts, [0]);
+}
+
+#[test]
+fn a_long_load_takes_no_more_memory_than_a_short_one() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client
+        .add_body("touch", "event.tags.push(1); event.event += '!'; event.more = 1; return event");
+    client.run(
+        "CREATE TABLE events (event text, tags int[], properties jsonb);
+         SELECT posthog_plugins.attach('events')",
+    );
+    let load = |rows: i32| {
+        format!(
+            "INSERT INTO events SELECT 'e', '{{1, 2}}', jsonb_build_object('long', repeat('x', 1000))
+               FROM generate_series(1, {rows})"
+        )
+    };
+    client.run(&load(1000));
+    let pid = client.pid();
+    let before = memory_of(pid);
+    client.run(&load(10_000));
+    let grown = memory_of(pid).saturating_sub(before);
+    // Of 10,000 events of a kilobyte, each leaking itself would take 10 MB.
+    assert!(grown < 4096, "{grown} kB");
 }

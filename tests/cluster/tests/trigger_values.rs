@@ -1,0 +1,275 @@
+//! The values of columns on their way to JavaScript and back.
+
+use cluster::{Cluster, Session};
+use postgres::Client;
+
+/// Assigns what the event's properties say, and removes what they say.
+const ASSIGN: &str = "
+    const { assign, remove } = event.properties ?? {};
+    Object.assign(event, assign);
+    for (const field of remove ?? []) delete event[field];
+    return event";
+
+/// Columns of many types, and an expression for a random value of each.
+const COLUMNS: [(&str, &str); 36] = [
+    ("u uuid", "gen_random_uuid()"),
+    ("t text", "repeat(chr(32 + (random() * 5000)::int), (random() * 300)::int) || '\"\\\n☃'"),
+    ("v varchar(20)", "left(md5(random()::text), (random() * 20)::int)"),
+    ("c char(8)", "left(md5(random()::text), (random() * 8)::int)"),
+    ("nam name", "left(md5(random()::text), 10)"),
+    ("i2 smallint", "(random() * 65535 - 32768)::int"),
+    ("i4 int", "(random() * 4294967295 - 2147483648)::bigint"),
+    ("i8 bigint", "((random() - 0.5) * 18014398509481984)::bigint"),
+    ("n numeric", "round(((random() - 0.5) * 1000000)::numeric, (random() * 6)::int)"),
+    ("n2 numeric(12, 2)", "((random() - 0.5) * 1000000)::numeric(12, 2)"),
+    ("f4 real", "((random() - 0.5) * 10 ^ (random() * 40 - 20))::real"),
+    ("f8 double precision", "(random() - 0.5) * 10 ^ (random() * 200 - 100)"),
+    ("b bool", "random() < 0.5"),
+    ("tz timestamptz", "timestamptz '1900-01-01' + random() * interval '300 years'"),
+    ("ts timestamp", "timestamp '1900-01-01' + random() * interval '300 years'"),
+    ("d date", "date '1900-01-01' + (random() * 100000)::int"),
+    ("ti time", "time '00:00' + random() * interval '1 day'"),
+    ("tiz timetz", "timetz '00:00+02' + random() * interval '1 day'"),
+    ("iv interval", "random() * interval '3 years 4 days'"),
+    ("ip inet", "inet '10.0.0.0' + (random() * 16777215)::int"),
+    ("ci cidr", "set_masklen((inet '10.0.0.0' + 256 * (random() * 65535)::int), 24)::cidr"),
+    ("mac macaddr", "'08:00:2b:01:02:03'::macaddr"),
+    ("by bytea", "decode(md5(random()::text), 'hex')"),
+    ("bi bit(4)", "(random() * 15)::int::bit(4)"),
+    (
+        "j jsonb",
+        "jsonb_build_object('a', (random() * 100)::int, 'b', ARRAY[md5(random()::text), NULL], 'c', '{}'::jsonb)",
+    ),
+    ("js json", "format('{\"b\" : [%s, \"x\"], \"a\":null}', (random() * 100)::int)::json"),
+    ("ja jsonb[]", "ARRAY[to_jsonb((random() * 100)::int), '{\"a\": [1]}', NULL]"),
+    ("ia int[]", "ARRAY[(random() * 100)::int, NULL, -5]"),
+    ("i2d int[]", "ARRAY[ARRAY[1, (random() * 100)::int], ARRAY[3, 4]]"),
+    ("ta text[]", "ARRAY[md5(random()::text), '{\"', 'a,b', '']"),
+    ("m mood", "(enum_range(NULL::mood))[1 + (random() * 2)::int]"),
+    ("ma mood[]", "enum_range(NULL::mood)"),
+    ("po positive", "1 + (random() * 100)::int"),
+    ("pl positives", "ARRAY[1, (random() * 100)::int]"),
+    ("co pair", "ROW((random() * 100)::int, ROW(md5(random()::text), now()))::pair"),
+    ("ra int4range", "int4range((random() * 100)::int, 200)"),
+];
+
+/// A table with these columns and some that are gone, in a session's own time zone, and a filled one.
+fn tables_of_many_types(client: &mut Client) {
+    client.run(
+        "CREATE TYPE mood AS ENUM ('sad', 'so so', 'happy');
+         CREATE DOMAIN positive AS int NOT NULL CHECK (VALUE > 0);
+         CREATE DOMAIN positives AS int[] CHECK (array_length(VALUE, 1) > 0);
+         CREATE TYPE inner_pair AS (a text, b timestamptz);
+         CREATE TYPE pair AS (a int, b inner_pair)",
+    );
+    let columns: Vec<_> = COLUMNS.iter().map(|(column, _)| *column).collect();
+    let columns = columns.join(", ");
+    // Now and then a NULL; the domain po has none.
+    let values: Vec<_> = COLUMNS
+        .iter()
+        .map(|(column, value)| {
+            if column.starts_with("po ") {
+                value.to_string()
+            } else {
+                format!("CASE WHEN random() < 0.9 THEN {value} END")
+            }
+        })
+        .collect();
+    client.run(&format!(
+        "SELECT setseed(0.42); SET timezone = 'Asia/Kathmandu'; SET extra_float_digits = 3;
+         CREATE TABLE filled (gone int, id int, {columns}); ALTER TABLE filled DROP COLUMN gone;
+         INSERT INTO filled SELECT n, {} FROM generate_series(1, 300) AS n",
+        values.join(", ")
+    ));
+}
+
+#[test]
+fn a_row_becomes_the_event_that_to_jsonb_makes_of_it() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    tables_of_many_types(&mut client);
+    // A failure keeps the event as the plugin got it.
+    client.add_body("fail", "throw new Error('keep it')");
+    client.run(
+        "SET posthog_plugins.error_interval = 0;
+         CREATE TABLE events (LIKE filled); SELECT posthog_plugins.attach('events');
+         INSERT INTO events SELECT * FROM filled",
+    );
+    client.run(
+        "INSERT INTO events (id, po, f4, f8, tz, ts, d, n) VALUES
+             (-1, 1, 'NaN', 'Infinity', 'infinity', '-infinity', 'infinity', 'NaN'),
+             (-2, 1, '-Infinity', '-0', '0044-03-15 12:00:00+00 BC', '4713-01-01 BC', '5874897-12-31', '1e200');
+         INSERT INTO events (id, po, n, i8) VALUES
+             (-3, 1, -0.000, 9223372036854775807), (-4, 1, '1.10', -9223372036854775808)",
+    );
+    let different = client.column::<String>(
+        "SELECT f.event::text || E'\\n' || to_jsonb(e)::text
+           FROM events AS e JOIN posthog_plugins.failures AS f ON f.event ->> 'id' = e.id::text
+          WHERE f.event::text <> to_jsonb(e)::text",
+    );
+    assert_eq!(different, [""; 0]);
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.failures"), 304);
+}
+
+#[test]
+fn what_to_jsonb_makes_of_a_row_becomes_that_row() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    tables_of_many_types(&mut client);
+    client.add_body("copy", "Object.assign(event, event.source); return event");
+    client.run(
+        "CREATE TABLE copies (LIKE filled, source jsonb);
+         SELECT posthog_plugins.attach('copies');
+         INSERT INTO copies (po, source) SELECT 1000, to_jsonb(filled) FROM filled",
+    );
+    // json keeps its spelling only where it is not touched, and so do numbers.
+    let different = client.column::<String>(
+        "SELECT to_jsonb(c)::text || E'\\n' || to_jsonb(f)::text
+           FROM (SELECT to_jsonb(copies) - 'source' AS c FROM copies) AS copies
+           FULL JOIN (SELECT to_jsonb(filled) AS f FROM filled) AS filled
+             ON c ->> 'id' = f ->> 'id'
+          WHERE c IS DISTINCT FROM f",
+    );
+    assert_eq!(different, [""; 0]);
+    let logged = "SELECT message FROM posthog_plugins.logs";
+    assert_eq!(client.column::<String>(logged), [""; 0]);
+}
+
+#[test]
+fn fields_that_plugins_leave_alone_keep_their_very_value() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.add_body("touch", "event.event += '!'; event.note = event.note; return event");
+    client.run(
+        r#"CREATE TABLE events (event text, n numeric, j json, f real, i bigint, note text, big text, c char(5));
+           SELECT posthog_plugins.attach('events');
+           INSERT INTO events VALUES
+               ('a', 1.500, '{"b" :1,  "a": 2, "a": 3}', 'NaN', 9007199254740993, 'x', repeat('long ', 10000), 'c')"#,
+    );
+    let row = "SELECT concat_ws('|', event, n, j, f, i, note, length(big), c = 'c') FROM events";
+    assert_eq!(
+        client.value::<String>(row),
+        r#"a!|1.500|{"b" :1,  "a": 2, "a": 3}|NaN|9007199254740993|x|50000|t"#
+    );
+}
+
+#[test]
+fn values_come_back_through_the_input_of_their_type() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.add_body("assign", ASSIGN);
+    client.run(
+        "CREATE TYPE pair AS (a int, b text);
+         CREATE TABLE events (i int, b bool, t text, v varchar(4), n numeric(6, 1), d date, at timestamptz,
+                              ia int[], c pair, j json, jb jsonb, by bytea, properties jsonb);
+         SELECT posthog_plugins.attach('events')",
+    );
+    for (column, json, expected) in [
+        ("i", r#""42""#, "42"),
+        ("i", "42.0", "42"),
+        ("i", r#"" 7 ""#, "7"),
+        ("i", "null", "NULL"),
+        ("b", "true", "true"),
+        ("b", r#""off""#, "false"),
+        ("t", "1.5", "1.5"),
+        ("t", "false", "false"),
+        ("t", r#"{"a": [1, "x"]}"#, r#"{"a": [1, "x"]}"#),
+        ("t", "[]", "[]"),
+        ("v", "1234", "1234"),
+        ("n", "12.34", "12.3"),
+        ("d", r#""2024-02-30T00:00:00Z""#, "22008"),
+        ("d", r#""2024-02-29T23:00:00Z""#, "2024-02-29"),
+        ("at", r#""2024-02-29T23:00:00.123Z""#, "2024-02-29 23:00:00.123+00"),
+        ("ia", "[1, null, \"3\"]", "{1,NULL,3}"),
+        ("ia", r#""{4,5}""#, "{4,5}"),
+        ("ia", "[]", "{}"),
+        ("c", r#"{"a": "1", "b": [2]}"#, r#"(1,[2])"#),
+        ("c", r#"{"b": "only"}"#, "(,only)"),
+        ("j", r#""text""#, r#""text""#),
+        ("j", r#"{"b": 1, "a": 2}"#, r#"{"a": 2, "b": 1}"#),
+        ("jb", r#""text""#, r#""text""#),
+        ("jb", "5", "5"),
+        ("jb", "null", "NULL"),
+        ("jb", r#"[{"a": 1.5}]"#, r#"[{"a": 1.5}]"#),
+        ("by", r#""\\x6869""#, r"\x6869"),
+    ] {
+        let insert = format!(
+            "INSERT INTO events (properties) VALUES ('{{\"assign\": {{\"{column}\": {json}}}}}')
+             RETURNING COALESCE({column}::text, 'NULL')"
+        );
+        let found = match client.query_one(&insert, &[]) {
+            Ok(row) => row.get(0),
+            Err(error) => error.code().unwrap().code().to_owned(),
+        };
+        assert_eq!(found, expected, "{json} in {column}");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_names_plugin_column_and_value() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.add_body("first", "event.i = 1; event.v = 'ok'; return event");
+    client.add_body("assign", ASSIGN);
+    client.add_body("last", "event.last = true; return event");
+    client.run(
+        "CREATE TYPE mood AS ENUM ('sad', 'happy');
+         CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+         CREATE DOMAIN must AS text NOT NULL;
+         CREATE TABLE events (i int, v varchar(3), m mood, p positive, must must DEFAULT '', a int[],
+                              at timestamptz, ip inet, needed text NOT NULL DEFAULT 'x',
+                              last bool, properties jsonb);
+         SELECT posthog_plugins.attach('events')",
+    );
+    let long = "x".repeat(500);
+    for (change, code, column, value) in [
+        (r#""assign": {"i": "many"}"#, "22P02", "i", "\"many\""),
+        (r#""assign": {"i": 1.5}"#, "22P02", "i", "\"1.5\""),
+        (r#""assign": {"i": 5000000000}"#, "22003", "i", "\"5000000000\""),
+        (r#""assign": {"i": {"a": 1}}"#, "22P02", "i", "\"{\"a\": 1}\""),
+        (r#""assign": {"v": "four"}"#, "22001", "v", "\"four\""),
+        (r#""assign": {"m": "angry"}"#, "22P02", "m", "\"angry\""),
+        (r#""assign": {"p": 0}"#, "23514", "p", "\"0\""),
+        (r#""assign": {"must": null}"#, "23502", "must", "NULL"),
+        (r#""remove": ["must"]"#, "23502", "must", "NULL"),
+        (r#""assign": {"a": [[1], 2]}"#, "22P02", "a", "\"[[1], 2]\""),
+        (r#""assign": {"a": 5}"#, "22P02", "a", "\"5\""),
+        (r#""assign": {"at": "yesterday-ish"}"#, "22007", "at", "\"yesterday-ish\""),
+        (r#""assign": {"ip": "1.2.3.4.5"}"#, "22P02", "ip", "\"1.2.3.4.5\""),
+        (r#""remove": ["needed"]"#, "23502", "needed", "NULL"),
+        (
+            &format!(r#""assign": {{"i": "{long}"}}"#),
+            "22P02",
+            "i",
+            &format!("\"{}...\"", &long[..100]),
+        ),
+    ] {
+        let insert = format!("INSERT INTO events (properties) VALUES ('{{{change}}}')");
+        let error = client.refused(&insert);
+        assert_eq!(error.code().code(), code, "{change}: {error:?}");
+        let message = format!(
+            "plugin \"assign\" gave column \"{column}\" a value that does not fit: {value}"
+        );
+        assert_eq!(error.message(), message);
+        assert!(error.detail().is_some_and(|detail| !detail.is_empty()), "{error:?}");
+    }
+    // Nothing of that is left, neither rows nor a session that works worse.
+    client.run("INSERT INTO events (properties) VALUES ('{\"assign\": {\"a\": [1]}}')");
+    assert_eq!(client.column::<String>("SELECT concat(i, v, a) FROM events"), ["1ok{1}"]);
+}
+
+#[test]
+fn secrets_are_masked_in_a_value_that_does_not_fit() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.run(
+        r#"SELECT posthog_plugins.install(
+               'export function processEvent(event, { config }) { event.i = `key ${config.key}`; return event }',
+               '{"config": [{"key": "key", "type": "string", "secret": true}]}', 'leaky');
+           SELECT posthog_plugins.configure('leaky', '{"key": "abcdefgh"}');
+           SELECT posthog_plugins.enable('leaky');
+           CREATE TABLE events (i int); SELECT posthog_plugins.attach('events')"#,
+    );
+    let error = client.refused("INSERT INTO events VALUES (1)");
+    assert!(error.message().ends_with("\"key ********\""), "{error:?}");
+}
