@@ -72,7 +72,7 @@ pub mod posthog_plugins {
     use super::Answer;
     use crate::catalog::configs::{self, Target};
     use crate::catalog::links::OnError;
-    use crate::catalog::plugins;
+    use crate::catalog::{plugins, teams};
     use crate::error::Error;
     use crate::install::{self, Given};
     use crate::{backend, library};
@@ -109,6 +109,7 @@ pub mod posthog_plugins {
     /// Makes an earlier version current: the given one, or the one before. Returns its number.
     #[pg_extern]
     fn rollback(plugin: &str, version: default!(Option<i32>, "NULL")) -> Answer<i32> {
+        teams::check(None)?;
         let version = plugins::rollback(plugin, version)?;
         backend::retire_changed()?;
         Ok(version)
@@ -117,6 +118,7 @@ pub mod posthog_plugins {
     /// Removes a plugin with its configs, attachments, secrets and logs.
     #[pg_extern]
     fn uninstall(plugin: &str) -> Answer<()> {
+        teams::check(None)?;
         plugins::remove(plugin)?;
         Ok(backend::retire_changed()?)
     }
@@ -136,7 +138,7 @@ pub mod posthog_plugins {
         let Value::Object(config) = config.0 else {
             return Err(Error::ConfigIsNotAnObject(plugin.to_owned()).into());
         };
-        let target = Target { plugin, team_id, label };
+        let target = target(plugin, team_id, label)?;
         let (id, unknown) = configs::configure(target, config, on_error)?;
         for key in unknown {
             notice!("the manifest of plugin \"{plugin}\" has no field \"{key}\"");
@@ -156,7 +158,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<()> {
-        let target = Target { plugin, team_id, label };
+        let target = target(plugin, team_id, label)?;
         configs::set_attachment(target, key, file_name, content_type, contents)?;
         Ok(backend::retire_changed()?)
     }
@@ -168,7 +170,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<i32> {
-        Ok(configs::enable(Target { plugin, team_id, label })?)
+        Ok(configs::enable(target(plugin, team_id, label)?)?)
     }
 
     /// Takes a config out of the chain; its settings stay.
@@ -178,7 +180,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<()> {
-        configs::disable(Target { plugin, team_id, label })?;
+        configs::disable(target(plugin, team_id, label)?)?;
         Ok(backend::retire_changed()?)
     }
 
@@ -190,7 +192,17 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<i32> {
-        Ok(configs::move_to(Target { plugin, team_id, label }, position)?)
+        Ok(configs::move_to(target(plugin, team_id, label)?, position)?)
+    }
+
+    /// The config that a caller means, who may be limited to other teams.
+    fn target<'a>(
+        plugin: &'a str,
+        team_id: Option<i32>,
+        label: &'a str,
+    ) -> Result<Target<'a>, Error> {
+        teams::check(team_id)?;
+        Ok(Target { plugin, team_id, label })
     }
 
     /// Behind the view `library`.

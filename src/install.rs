@@ -12,8 +12,8 @@ use source::archive::{self, Package};
 use source::manifest::{Manifest, slug};
 use source::transpile::{self, Script, SourceError, SourceMap, regular_expressions, transpile};
 
-use crate::catalog::caller_name;
 use crate::catalog::plugins::{self, NewVersion};
+use crate::catalog::{caller_name, teams};
 use crate::error::{Error, Result};
 use crate::{backend, library, settings};
 
@@ -31,6 +31,7 @@ pub struct Given<'a> {
 
 /// Checks, transpiles and stores a plugin; returns its name.
 pub fn install(given: Given<'_>) -> Result<String> {
+    teams::check(None)?;
     // SAFETY: reads a variable of the server.
     if unsafe { pg_sys::GetDatabaseEncoding() } != pg_sys::pg_enc::PG_UTF8 as i32 {
         return Err(Error::NotUtf8);

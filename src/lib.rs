@@ -16,6 +16,7 @@ mod install;
 mod journal;
 mod library;
 mod marks;
+mod roles;
 mod settings;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
@@ -30,10 +31,11 @@ extension_sql_file!(
     name = "invalidation",
     requires = ["schema", api::posthog_plugins::_chain_changed]
 );
+extension_sql_file!("../sql/roles.sql", name = "roles", requires = ["schema"]);
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["schema", api::posthog_plugins::_library]
+    requires = ["schema", "roles", api::posthog_plugins::_library]
 );
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 
