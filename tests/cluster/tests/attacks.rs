@@ -1,62 +1,15 @@
-//! Attacks on the extension, by `app`, who may insert into a table of events and nothing else, and
-//! by `mallory`, who may also make objects: in a schema of her own, in public, in pg_temp.
-//!
-//! The secret is `hunter2-s3cr3t`, the source has the comment `in-the-source`, the attachment is
-//! `in-the-attachment`: none of them may turn up anywhere.
+//! Attacks by roles that nobody granted anything, by those who have more rights than most, by events,
+//! and by plugins. What is planted for others to use is in planted.rs.
+
+mod fortress;
 
 use cluster::{Cluster, Session, wait_until};
+use fortress::{INSERT, PRIVILEGE, SEEN, events, fortress};
 use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage};
 
 const PRIVATE: [&str; 5] =
     ["hunter2-s3cr3t", "in-the-source", "in-the-attachment", "in-the-config", "in-the-log"];
-
-const PRIVILEGE: SqlState = SqlState::INSUFFICIENT_PRIVILEGE;
-
-/// A table of events that runs plugins, as an administrator would make it, and the two roles.
-fn fortress(cluster: &Cluster) -> Client {
-    let mut owner = cluster.create_database("fortress");
-    owner.run(
-        r#"SELECT posthog_plugins.install($js$
-               // in-the-source
-               export function processEvent(event, { config, attachments }) {
-                   console.log('in-the-log', config.secret)
-                   if (event.event === 'fail') throw new Error(`no: ${config.secret}`)
-                   event.seen = config.secret.length + attachments.file.contents.length
-                   return event
-               }$js$,
-               '{"config": [{"key": "secret", "type": "string", "secret": true},
-                            {"key": "plain", "type": "string"},
-                            {"key": "file", "type": "attachment"}]}', 'keeper');
-           SELECT posthog_plugins.configure('keeper',
-               '{"secret": "hunter2-s3cr3t", "plain": "in-the-config"}');
-           SELECT posthog_plugins.set_attachment('keeper', 'file', 'f', 't', 'in-the-attachment');
-           SELECT posthog_plugins.enable('keeper');
-           CREATE TABLE events (id bigint GENERATED ALWAYS AS IDENTITY, data jsonb);
-           CREATE FUNCTION run_plugins() RETURNS trigger LANGUAGE plpgsql AS $$
-           BEGIN
-               NEW.data := public.process_event(NEW.data);
-               RETURN CASE WHEN NEW.data IS NOT NULL THEN NEW END;
-           END $$;
-           CREATE TRIGGER run_plugins BEFORE INSERT ON events
-               FOR EACH ROW EXECUTE FUNCTION run_plugins();
-           CREATE ROLE app LOGIN;
-           CREATE ROLE mallory LOGIN;
-           GRANT INSERT ON events TO app, mallory;
-           GRANT CREATE ON SCHEMA public TO mallory;
-           CREATE SCHEMA mallory AUTHORIZATION mallory"#,
-    );
-    owner
-}
-
-const INSERT: &str = r#"INSERT INTO public.events (data) VALUES ('{"event": "e"}')"#;
-
-/// What is in a table of events that nobody tampered with.
-const SEEN: &str = r#"{"seen": 31, "event": "e"}"#;
-
-fn events(owner: &mut Client) -> Vec<String> {
-    owner.column("SELECT data::text FROM public.events ORDER BY id")
-}
 
 /// All that a session is told by a statement: rows, or the error with everything that comes with it.
 fn told(client: &mut Client, sql: &str) -> String {
@@ -173,221 +126,6 @@ fn no_table_can_be_read_by_any_route() {
     for route in ["TABLE pg_statistic", "TABLE pg_authid", "SELECT pg_ls_dir('.')"] {
         assert_eq!(mallory.refusal(route), PRIVILEGE, "{route}");
     }
-}
-
-/// Objects that fit the extension's own calls better than PostgreSQL's, or at least as well. Whoever
-/// runs one of them is caught.
-const PLANTED: &str = "
-    CREATE TABLE HERE.caught (who text DEFAULT current_user, what text);
-    GRANT INSERT ON HERE.caught TO PUBLIC;
-    CREATE FUNCTION HERE.spring(what text DEFAULT 'called') RETURNS boolean LANGUAGE plpgsql AS
-        $$BEGIN INSERT INTO HERE.caught (what) VALUES (what); RETURN true; END$$;
-    CREATE FUNCTION HERE.same(anyelement, anyelement) RETURNS boolean LANGUAGE sql
-        AS $$SELECT HERE.spring('=')$$;
-    CREATE OPERATOR HERE.= (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = HERE.same);
-    CREATE OPERATOR HERE.<> (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = HERE.same);
-    CREATE OPERATOR HERE.> (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = HERE.same);
-    CREATE OPERATOR HERE.~ (LEFTARG = anyelement, RIGHTARG = anyelement, FUNCTION = HERE.same);
-    CREATE FUNCTION HERE.same_text(text, text) RETURNS boolean LANGUAGE sql
-        AS $$SELECT HERE.spring('text =')$$;
-    CREATE OPERATOR HERE.= (LEFTARG = text, RIGHTARG = text, FUNCTION = HERE.same_text);
-    CREATE OPERATOR HERE.~ (LEFTARG = text, RIGHTARG = text, FUNCTION = HERE.same_text);
-    CREATE FUNCTION HERE.same_name(name, text) RETURNS boolean LANGUAGE sql
-        AS $$SELECT HERE.spring('name =')$$;
-    CREATE OPERATOR HERE.= (LEFTARG = name, RIGHTARG = text, FUNCTION = HERE.same_name);
-    CREATE FUNCTION HERE.same_integer(integer, integer) RETURNS boolean LANGUAGE sql
-        AS $$SELECT HERE.spring('integer =')$$;
-    CREATE OPERATOR HERE.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = HERE.same_integer);
-    CREATE OPERATOR HERE.> (LEFTARG = integer, RIGHTARG = integer, FUNCTION = HERE.same_integer);
-    CREATE FUNCTION HERE.joined(jsonb, jsonb) RETURNS jsonb LANGUAGE sql
-        AS $$SELECT CASE WHEN HERE.spring('||') THEN $1 END$$;
-    CREATE OPERATOR HERE.|| (LEFTARG = jsonb, RIGHTARG = jsonb, FUNCTION = HERE.joined);
-    CREATE FUNCTION HERE.joined_text(text, text) RETURNS text LANGUAGE sql
-        AS $$SELECT CASE WHEN HERE.spring('text ||') THEN $1 END$$;
-    CREATE OPERATOR HERE.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = HERE.joined_text);
-    CREATE FUNCTION HERE.now() RETURNS timestamptz LANGUAGE sql
-        AS $$SELECT CASE WHEN HERE.spring('now') THEN clock_timestamp() END$$;
-    CREATE FUNCTION HERE.unnest(anyarray) RETURNS SETOF anyelement LANGUAGE plpgsql
-        AS $$BEGIN PERFORM HERE.spring('unnest'); RETURN QUERY SELECT pg_catalog.unnest($1); END$$;
-    CREATE FUNCTION HERE.unnest(a text[], b text[]) RETURNS TABLE (x text, y text) LANGUAGE sql
-        AS $$SELECT HERE.spring('unnest')::text, ''$$;
-    CREATE FUNCTION HERE.count(anyelement) RETURNS bigint LANGUAGE sql
-        AS $$SELECT CASE WHEN HERE.spring('count') THEN 1 END::bigint$$;
-    CREATE FUNCTION HERE.jsonb_typeof(jsonb) RETURNS text LANGUAGE sql
-        AS $$SELECT HERE.spring('jsonb_typeof')::text$$;
-    CREATE FUNCTION HERE.pg_has_role(name, regrole, text) RETURNS boolean LANGUAGE sql
-        AS $$SELECT HERE.spring('pg_has_role')$$;
-    CREATE FUNCTION HERE.format(text, text, text) RETURNS text LANGUAGE sql
-        AS $$SELECT HERE.spring('format')::text$$;
-    CREATE DOMAIN HERE.text AS pg_catalog.text CHECK (HERE.spring('domain text'));
-    CREATE DOMAIN HERE.integer AS pg_catalog.int4 CHECK (HERE.spring('domain integer'));
-    CREATE DOMAIN HERE.jsonb AS pg_catalog.jsonb CHECK (HERE.spring('domain jsonb'));
-    CREATE DOMAIN HERE.timestamptz AS pg_catalog.timestamptz CHECK (HERE.spring('domain timestamptz'));
-    CREATE TYPE HERE.mine AS (x integer);
-    CREATE FUNCTION HERE.from_jsonb(pg_catalog.jsonb) RETURNS HERE.mine LANGUAGE sql
-        AS $$SELECT ROW(CASE WHEN HERE.spring('cast') THEN 1 END)::HERE.mine$$;
-    CREATE CAST (pg_catalog.jsonb AS HERE.mine) WITH FUNCTION HERE.from_jsonb AS IMPLICIT;
-    CREATE FUNCTION HERE.process_event(HERE.mine) RETURNS pg_catalog.jsonb LANGUAGE sql
-        AS $$SELECT '{\"planted\": true}'::pg_catalog.jsonb$$;
-    CREATE FUNCTION HERE.process_event(json) RETURNS pg_catalog.jsonb LANGUAGE sql
-        AS $$SELECT '{\"planted\": true}'::pg_catalog.jsonb$$;
-    CREATE TABLE HERE.plugin_config (id pg_catalog.int4, plugin pg_catalog.text);
-    CREATE TABLE HERE.plugin_log (id pg_catalog.int4);
-    CREATE TABLE HERE.team_limit (role regrole, teams pg_catalog.int4[]);";
-
-/// Planted in the schema that `CREATE EXTENSION` and everybody else has in front.
-fn plant(mallory: &mut Client, schema: &str) {
-    mallory.run(&format!("SET search_path = pg_catalog; {}", PLANTED.replace("HERE", schema)));
-    mallory.run("RESET search_path");
-}
-
-fn caught(owner: &mut Client, schema: &str) -> Vec<String> {
-    owner.column(&format!("SELECT DISTINCT who || ': ' || what FROM {schema}.caught"))
-}
-
-/// Every call an administrator makes.
-fn administer(owner: &mut Client) {
-    for call in [
-        "install('const a = 1', '{\"config\": [{\"key\": \"k\", \"type\": \"string\", \"secret\": true}]}', 'new')",
-        "configure('new', '{\"a\": 1, \"k\": \"v\"}')",
-        "enable('new')",
-        "move('new', 1)",
-        "disable('new')",
-        "configure('new', '{}', 7, 'label', 'drop')",
-        "install('const a = 2', '{}', 'new')",
-        "rollback('new')",
-        "install_bundled('hello-world')",
-        "grant_role('viewer', 'editor')",
-        "limit_to_teams('viewer', '{7}')",
-        "revoke_role('viewer')",
-        "uninstall('new')",
-    ] {
-        owner.run(&format!("SELECT posthog_plugins.{call}"));
-    }
-    for view in ["plugins", "configs", "chain", "logs", "failures", "library"] {
-        owner.run(&format!("TABLE posthog_plugins.{view}"));
-    }
-}
-
-#[test]
-fn what_is_planted_in_public_is_never_used() {
-    let cluster = Cluster::start();
-    let mut owner = fortress(&cluster);
-    owner.run("CREATE ROLE viewer");
-    let mut mallory = cluster.connect_as("mallory", "fortress");
-    plant(&mut mallory, "public");
-    mallory.run(INSERT);
-    mallory.run("INSERT INTO public.events (data) VALUES ('{\"event\": \"fail\"}')");
-    let mut app = cluster.connect_as("app", "fortress");
-    app.run(INSERT);
-    owner.run(INSERT);
-    administer(&mut owner);
-    let found = events(&mut owner);
-    assert_eq!(found, [SEEN, r#"{"event": "fail"}"#, SEEN, SEEN]);
-    assert_eq!(caught(&mut owner, "public"), [""; 0]);
-    // It does catch those who walk into it.
-    owner.run("SELECT ROW(1) = ROW(1), now(), public.count(1)");
-    assert_eq!(caught(&mut owner, "public"), ["postgres: count"]);
-}
-
-#[test]
-fn what_is_planted_in_front_of_the_search_path_is_never_used() {
-    let cluster = Cluster::start();
-    let mut owner = fortress(&cluster);
-    owner.run("CREATE ROLE viewer");
-    let mut mallory = cluster.connect_as("mallory", "fortress");
-    plant(&mut mallory, "mallory");
-    mallory.run(
-        "GRANT USAGE ON SCHEMA mallory TO PUBLIC;
-         CREATE TEMP TABLE plugin_config (id int); CREATE TEMP TABLE plugin_log (id int);
-         CREATE TEMP TABLE plugin_error (id int); CREATE TEMP TABLE pg_class (oid oid);
-         CREATE DOMAIN pg_temp.jsonb AS pg_catalog.jsonb CHECK (mallory.spring('temp jsonb'));
-         CREATE DOMAIN pg_temp.timestamptz AS pg_catalog.timestamptz
-             CHECK (mallory.spring('temp timestamptz'))",
-    );
-    for path in ["mallory, pg_catalog, public", "pg_temp, mallory, pg_catalog", "mallory, public"] {
-        mallory.run(&format!("SET search_path = {path}"));
-        mallory.run(&format!("{INSERT}, ('{{\"event\": \"fail\"}}')"));
-    }
-    let path = "SET search_path = mallory, pg_catalog, public";
-    owner.run(path);
-    administer(&mut owner);
-    owner.run("RESET search_path");
-    assert_eq!(caught(&mut owner, "mallory"), [""; 0]);
-    mallory.run("SET search_path = mallory, pg_catalog; SELECT now()");
-    assert_eq!(caught(&mut owner, "mallory"), ["mallory: now"]);
-}
-
-#[test]
-fn create_extension_uses_nothing_that_was_planted_before() {
-    let cluster = Cluster::start();
-    let mut owner = cluster.connect("postgres");
-    owner.run(
-        "CREATE ROLE mallory LOGIN; GRANT CREATE ON SCHEMA public TO mallory;
-         GRANT CREATE ON DATABASE postgres TO mallory",
-    );
-    let mut mallory = cluster.connect_as("mallory", "postgres");
-    plant(&mut mallory, "public");
-    owner.run("CREATE EXTENSION posthog_plugins; CREATE ROLE viewer");
-    administer(&mut owner);
-    owner.add_body("good", "event.seen = true; return event");
-    let event = owner.value::<String>("SELECT process_event('{}'::pg_catalog.jsonb)::text");
-    assert_eq!(event, r#"{"seen": true}"#);
-    assert_eq!(caught(&mut owner, "public"), [""; 0]);
-    owner.run("DROP EXTENSION posthog_plugins");
-    // Its own names, taken before it comes: an error, not an adoption.
-    mallory.run("CREATE FUNCTION public.process_event(pg_catalog.jsonb) RETURNS pg_catalog.jsonb LANGUAGE sql AS 'SELECT $1'");
-    let code = owner.refusal("CREATE EXTENSION posthog_plugins");
-    assert_eq!(code, SqlState::DUPLICATE_FUNCTION);
-    mallory.run("DROP FUNCTION public.process_event(pg_catalog.jsonb)");
-    for planted in [
-        "",
-        "CREATE TABLE posthog_plugins.plugin_config (id int)",
-        "CREATE FUNCTION posthog_plugins.install(text) RETURNS text LANGUAGE sql AS 'SELECT $1'",
-    ] {
-        mallory.run("CREATE SCHEMA posthog_plugins");
-        mallory.run(planted);
-        let code = owner.refusal("CREATE EXTENSION posthog_plugins");
-        assert_eq!(code, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{planted}");
-        mallory.run("DROP SCHEMA posthog_plugins CASCADE");
-    }
-    owner.run("CREATE EXTENSION posthog_plugins");
-}
-
-#[test]
-fn default_privileges_give_nothing_away() {
-    let cluster = Cluster::start();
-    let mut owner = cluster.connect("postgres");
-    owner.run(
-        "CREATE ROLE \"Reader of all\" LOGIN; CREATE ROLE mallory LOGIN;
-         ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \"Reader of all\", mallory, PUBLIC;
-         ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO mallory;
-         ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO \"Reader of all\", PUBLIC;
-         ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO mallory;
-         CREATE EXTENSION posthog_plugins",
-    );
-    for role in ["Reader of all", "mallory"] {
-        let rights = owner.value::<i64>(&format!(
-            "SELECT (SELECT count(*) FROM pg_class
-                      WHERE relnamespace = 'posthog_plugins'::regnamespace
-                        AND CASE WHEN relkind IN ('r', 'v') THEN
-                                    has_table_privilege('{role}', oid, 'SELECT')
-                                 WHEN relkind = 'S' THEN
-                                    has_sequence_privilege('{role}', oid, 'USAGE, SELECT, UPDATE')
-                            END)
-                  + (SELECT count(*) FROM pg_proc
-                      WHERE pronamespace = 'posthog_plugins'::regnamespace
-                        AND has_function_privilege('{role}', oid, 'EXECUTE'))
-                  + has_schema_privilege('{role}', 'posthog_plugins', 'USAGE, CREATE')::int"
-        ));
-        assert_eq!(rights, 0, "{role}");
-    }
-    let mut mallory = cluster.connect_as("mallory", "postgres");
-    assert_eq!(mallory.process("{}").as_deref(), Some("{}"));
-    // Those of others are about what they make themselves.
-    let code = mallory
-        .refusal("ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT SELECT ON TABLES TO mallory");
-    assert_eq!(code, PRIVILEGE);
 }
 
 #[test]
@@ -714,4 +452,64 @@ fn a_dump_has_secrets_in_clear_unless_they_are_left_out() {
     assert!(without.contains("in-the-config") && !without.contains("hunter2-s3cr3t"));
     let schema = dump(&["--schema-only"]);
     tells_nothing(&schema, "pg_dump --schema-only");
+}
+
+/// What ECMAScript itself has.
+const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array \
+    BigUint64Array Boolean DataView Date DisposableStack Error EvalError Float16Array Float32Array \
+    Float64Array Function Infinity Int16Array Int32Array Int8Array InternalError Iterator JSON Map \
+    Math NaN Number Object Promise Proxy RangeError ReferenceError Reflect RegExp Set String \
+    SuppressedError Symbol SyntaxError TypeError URIError Uint16Array Uint32Array Uint8Array \
+    Uint8ClampedArray WeakMap WeakRef WeakSet decodeURI decodeURIComponent encodeURI \
+    encodeURIComponent escape eval globalThis isFinite isNaN parseFloat parseInt undefined unescape";
+
+/// What a realm has besides. Whoever adds to it decides what plugins can reach.
+const ADDED: &str = "Buffer GLOBAL RetryError TextDecoder TextEncoder URL URLSearchParams atob btoa \
+    console global performance processEvent queueMicrotask require root structuredClone";
+
+#[test]
+fn nothing_in_a_realm_leads_outside() {
+    let cluster = Cluster::start();
+    let mut owner = cluster.create_database("outside");
+    owner.add_plugin(
+        "explorer",
+        "export async function processEvent(event) {
+             event.names = Object.getOwnPropertyNames(globalThis).sort()
+             event.modules = []
+             for (const name of event.wanted) {
+                 for (const load of [(name) => import(name), require]) {
+                     try { await load(name); event.modules.push(name) } catch {}
+                 }
+             }
+             return event
+         }",
+    );
+    let added = owner.value::<Option<String>>(&format!(
+        "SELECT string_agg(name, ' ' ORDER BY name COLLATE \"C\")
+           FROM jsonb_array_elements_text(process_event('{{\"wanted\": []}}') -> 'names') AS name
+          WHERE name <> ALL (string_to_array('{LANGUAGE}', ' '))"
+    ));
+    assert_eq!(added.as_deref(), Some(ADDED));
+    let modules = owner.value::<String>(
+        r#"SELECT process_event('{"wanted": ["fs", "node:fs", "std", "os", "net", "http", "dns",
+               "child_process", "worker_threads", "vm", "pg", "postgres", "/etc/passwd", "./index.ts",
+               "file:///etc/passwd", "data:text/javascript,1"]}') ->> 'modules'"#,
+    );
+    assert_eq!(modules, "[]");
+}
+
+#[test]
+fn a_statement_that_sets_a_secret_can_be_kept_out_of_the_servers_log() {
+    let cluster = Cluster::start();
+    let mut owner = fortress(&cluster);
+    owner.run("SET log_statement = 'all'");
+    let configure = |owner: &mut Client, secret: &str| {
+        let config = format!(r#"{{"secret": "{secret}"}}"#);
+        owner.execute("SELECT posthog_plugins.configure('keeper', $1::text::jsonb)", &[&config])
+    };
+    configure(&mut owner, "logged-secret").unwrap();
+    assert!(cluster.log().contains("logged-secret"));
+    owner.run("SET log_statement = 'none'");
+    configure(&mut owner, "quiet-secret").unwrap();
+    assert!(!cluster.log().contains("quiet-secret"));
 }
