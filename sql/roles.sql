@@ -31,7 +31,10 @@ SELECT limited.is_own, c.*
                OR EXISTS (SELECT
                             FROM posthog_plugins._limit_of_caller AS l
                            WHERE c.team_id = ANY (l.teams))) AS limited (is_own)
- WHERE limited.is_own OR c.team_id IS NULL;
+ WHERE (limited.is_own OR c.team_id IS NULL)
+    -- Somebody limited may pass on what he sees by a view of his own, through which others ask, who
+    -- are not limited. They have to be let in themselves.
+   AND pg_catalog.has_schema_privilege(CURRENT_USER, 'posthog_plugins', 'USAGE');
 COMMENT ON VIEW posthog_plugins._visible_config IS 'Configs that whoever asks may see; what is_own may be changed, and its log read';
 
 -- Not STRICT: a role that is NULL, as to_regrole returns for one that is not there, is an error.

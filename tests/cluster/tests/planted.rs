@@ -152,6 +152,43 @@ fn what_is_planted_in_front_of_the_search_path_is_never_used() {
 }
 
 #[test]
+fn settings_of_the_session_change_nothing() {
+    let cluster = Cluster::start();
+    let mut owner = fortress(&cluster);
+    owner.run("CREATE ROLE viewer");
+    let settings = [
+        "standard_conforming_strings = off",
+        "backslash_quote = on",
+        "transform_null_equals = on",
+        "array_nulls = off",
+        "quote_all_identifiers = on",
+        "row_security = off",
+        "check_function_bodies = off",
+        "DateStyle = 'SQL, DMY'",
+        "IntervalStyle = 'sql_standard'",
+        "bytea_output = 'escape'",
+        "TimeZone = 'Asia/Kathmandu'",
+        "extra_float_digits = -15",
+        "client_encoding = 'LATIN1'",
+        "plan_cache_mode = force_generic_plan",
+        "default_transaction_isolation = serializable",
+        "search_path = ''",
+    ];
+    for setting in settings {
+        // A new session reads the chain with it.
+        let mut mallory = cluster.connect_as("mallory", "fortress");
+        mallory.run(&format!("SET {setting}"));
+        mallory.run(INSERT);
+        let mut other = cluster.connect("fortress");
+        other.run(&format!("SET {setting}"));
+        administer(&mut other);
+    }
+    assert_eq!(events(&mut owner), vec![SEEN; settings.len()]);
+    let logged = owner.value::<i64>("SELECT count(*) FROM posthog_plugins.logs");
+    assert_eq!(logged, settings.len() as i64);
+}
+
+#[test]
 fn create_extension_uses_nothing_that_was_planted_before() {
     let cluster = Cluster::start();
     let mut owner = cluster.connect("postgres");

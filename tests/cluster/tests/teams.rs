@@ -192,6 +192,34 @@ fn a_readers_functions_see_no_row_of_another_team() {
 }
 
 #[test]
+fn a_view_of_somebody_limited_shows_no_more_to_others() {
+    let cluster = Cluster::start();
+    let mut owner = teams(&cluster, "passing_on");
+    owner.run(
+        "CREATE ROLE app LOGIN; GRANT CREATE ON DATABASE passing_on TO editor;
+         SELECT posthog_plugins.limit_to_teams('editor', '{7}')",
+    );
+    // The view reads with the rights of its owner, but it is somebody else who asks.
+    cluster.connect_as("editor", "passing_on").run(
+        "CREATE SCHEMA mine; GRANT USAGE ON SCHEMA mine TO PUBLIC;
+         CREATE VIEW mine.all AS
+             SELECT team_id, message AS what FROM posthog_plugins.logs UNION ALL
+             SELECT team_id, config::text FROM posthog_plugins.configs UNION ALL
+             SELECT team_id, last_error FROM posthog_plugins.chain UNION ALL
+             SELECT team_id, event::text FROM posthog_plugins.failures;
+         GRANT SELECT ON mine.all TO PUBLIC",
+    );
+    let count = "SELECT count(*) FROM mine.all";
+    assert_eq!(cluster.connect_as("app", "passing_on").value::<i64>(count), 0);
+    assert!(cluster.connect_as("editor", "passing_on").value::<i64>(count) > 0);
+    // Nor does a plan that was made for somebody else.
+    owner.run("SET plan_cache_mode = force_generic_plan; PREPARE logs AS SELECT message FROM posthog_plugins.logs WHERE source = 'CONSOLE'");
+    assert!(owner.column::<String>("EXECUTE logs").len() > 1);
+    owner.run("SET ROLE editor");
+    assert_eq!(owner.column::<String>("EXECUTE logs"), ["seven says a"]);
+}
+
+#[test]
 fn a_limit_costs_an_event_nothing() {
     let cluster = Cluster::start();
     let mut owner = database(&cluster, "free");
