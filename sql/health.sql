@@ -1,5 +1,5 @@
 -- What is wrong, and what to do about it.
--- API: public, except for what begins with an underscore.
+-- API: private; health() is in src/operator.rs.
 
 CREATE FUNCTION posthog_plugins._setting_findings()
     RETURNS TABLE (topic text, subject text, status text, finding text, advice text)
@@ -223,30 +223,20 @@ SELECT 'server', 'recovery', 'warning',
  WHERE pg_catalog.pg_is_in_recovery();
 $$;
 
-CREATE FUNCTION posthog_plugins.health()
+CREATE FUNCTION posthog_plugins._findings(library text)
     RETURNS TABLE (topic text, subject text, status text, finding text, advice text)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    -- Before the settings are looked at, which there are only once the library is loaded.
-    library CONSTANT text := posthog_plugins._library_version();
-BEGIN
-    RETURN QUERY
-    SELECT found.*
-      FROM (SELECT 1 AS part, f.* FROM posthog_plugins._server_findings(library) AS f
-             UNION ALL
-            SELECT 2, f.* FROM posthog_plugins._setting_findings() AS f
-             UNION ALL
-            SELECT 3, f.* FROM posthog_plugins._chain_findings() AS f
-             UNION ALL
-            SELECT 4, f.* FROM posthog_plugins._table_findings() AS f
-             UNION ALL
-            SELECT 5, f.* FROM posthog_plugins._storage_findings() AS f) AS part_and_finding
-     CROSS JOIN LATERAL (
-           SELECT part_and_finding.topic, part_and_finding.subject, part_and_finding.status,
-                  part_and_finding.finding, part_and_finding.advice) AS found
-     ORDER BY pg_catalog.array_position(ARRAY['error', 'warning', 'ok'], found.status),
-              part_and_finding.part, found.subject;
-END
+SELECT found.topic, found.subject, found.status, found.finding, found.advice
+  FROM (SELECT 1 AS part, f.* FROM posthog_plugins._server_findings(library) AS f
+         UNION ALL
+        SELECT 2, f.* FROM posthog_plugins._setting_findings() AS f
+         UNION ALL
+        SELECT 3, f.* FROM posthog_plugins._chain_findings() AS f
+         UNION ALL
+        SELECT 4, f.* FROM posthog_plugins._table_findings() AS f
+         UNION ALL
+        SELECT 5, f.* FROM posthog_plugins._storage_findings() AS f) AS found
+ ORDER BY pg_catalog.array_position(ARRAY['error', 'warning', 'ok'], found.status),
+          found.part, found.subject;
 $$;
-COMMENT ON FUNCTION posthog_plugins.health() IS 'What is there and what is wrong, the worst first; each finding that is not ok says what to do';

@@ -1,5 +1,6 @@
 -- What the operator looks at. Secrets are masked here, so the views can be granted (library and stats
--- together with the functions behind them, which PostgreSQL checks against the caller).
+-- together with the functions behind them, which PostgreSQL checks against the caller). security_barrier
+-- keeps a reader's functions away from rows of other teams.
 -- API: public.
 
 CREATE VIEW posthog_plugins.plugins AS
@@ -18,7 +19,7 @@ SELECT p.name,
  ORDER BY p.name;
 COMMENT ON VIEW posthog_plugins.plugins IS 'Installed plugins and their current version';
 
-CREATE VIEW posthog_plugins.configs AS
+CREATE VIEW posthog_plugins.configs WITH (security_barrier) AS
 SELECT c.id,
        c.plugin,
        c.team_id,
@@ -36,11 +37,11 @@ SELECT c.id,
               WHERE a.config_id = c.id
               ORDER BY a.key) AS attachments,
        c.updated_at
-  FROM posthog_plugins.plugin_config AS c
+  FROM posthog_plugins._visible_config AS c
  ORDER BY c.position, c.plugin, c.team_id, c.label;
 COMMENT ON VIEW posthog_plugins.configs IS 'Every use of a plugin, enabled or not';
 
-CREATE VIEW posthog_plugins.failures AS
+CREATE VIEW posthog_plugins.failures WITH (security_barrier) AS
 SELECT e.failed_at,
        c.plugin,
        c.team_id,
@@ -52,11 +53,11 @@ SELECT e.failed_at,
        e.failures,
        e.config_id
   FROM posthog_plugins.plugin_error AS e
-  JOIN posthog_plugins.plugin_config AS c ON c.id = e.config_id
+  JOIN posthog_plugins._visible_config AS c ON c.id = e.config_id AND c.is_own
  ORDER BY e.id DESC;
 COMMENT ON VIEW posthog_plugins.failures IS 'Where plugins failed, the newest first';
 
-CREATE VIEW posthog_plugins.chain AS
+CREATE VIEW posthog_plugins.chain WITH (security_barrier) AS
 SELECT c.position,
        c.plugin,
        c.team_id,
@@ -71,24 +72,25 @@ SELECT c.position,
        pause.reason AS pause_reason,
        c.id AS config_id
   FROM posthog_plugins.configs AS c
+  JOIN posthog_plugins._visible_config AS visible ON visible.id = c.id
   JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
   LEFT JOIN LATERAL (
        SELECT e.message, e.failed_at
          FROM posthog_plugins.plugin_error AS e
-        WHERE e.config_id = c.id
+        WHERE e.config_id = c.id AND visible.is_own
         ORDER BY e.failed_at DESC, e.id DESC
         LIMIT 1) AS failure ON true
   LEFT JOIN LATERAL (
        SELECT p.until, p.reason
          FROM posthog_plugins.plugin_pause AS p
-        WHERE p.config_id = c.id AND p.until > pg_catalog.clock_timestamp()
+        WHERE p.config_id = c.id AND visible.is_own AND p.until > pg_catalog.clock_timestamp()
         ORDER BY p.until DESC
         LIMIT 1) AS pause ON true
  WHERE c.enabled
  ORDER BY c.position;
 COMMENT ON VIEW posthog_plugins.chain IS 'The enabled configs in the order in which an event meets them';
 
-CREATE VIEW posthog_plugins.logs AS
+CREATE VIEW posthog_plugins.logs WITH (security_barrier) AS
 SELECT l.logged_at,
        c.plugin,
        c.team_id,
@@ -98,11 +100,11 @@ SELECT l.logged_at,
        l.message,
        l.config_id
   FROM posthog_plugins.plugin_log AS l
-  JOIN posthog_plugins.plugin_config AS c ON c.id = l.config_id
+  JOIN posthog_plugins._visible_config AS c ON c.id = l.config_id AND c.is_own
  ORDER BY l.id;
 COMMENT ON VIEW posthog_plugins.logs IS 'What plugins wrote to their console, the oldest first';
 
-CREATE VIEW posthog_plugins.stats AS
+CREATE VIEW posthog_plugins.stats WITH (security_barrier) AS
 SELECT c.plugin,
        c.team_id,
        c.label,
@@ -117,7 +119,7 @@ SELECT c.plugin,
        s.last_error_at,
        s.since,
        c.id AS config_id
-  FROM posthog_plugins.plugin_config AS c
+  FROM posthog_plugins._visible_config AS c
   LEFT JOIN (
        SELECT every.config_id,
               pg_catalog.min(every.since) AS since,
@@ -138,6 +140,7 @@ SELECT c.plugin,
                       n.nanoseconds, n.longest, n.last_error_at, n.last_error
                  FROM posthog_plugins._counted() AS n) AS every
         GROUP BY every.config_id) AS s ON s.config_id = c.id
+ WHERE c.is_own
  ORDER BY c.position, c.plugin, c.team_id, c.label;
 COMMENT ON VIEW posthog_plugins.stats IS 'What every config has done; times are in milliseconds';
 

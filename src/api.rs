@@ -75,7 +75,7 @@ pub mod posthog_plugins {
     use crate::catalog::attached;
     use crate::catalog::configs::{self, Target};
     use crate::catalog::links::OnError;
-    use crate::catalog::plugins;
+    use crate::catalog::{plugins, teams};
     use crate::error::Error;
     use crate::install::{self, Given};
     use crate::{backend, library};
@@ -112,6 +112,7 @@ pub mod posthog_plugins {
     /// Makes an earlier version current: the given one, or the one before. Returns its number.
     #[pg_extern]
     fn rollback(plugin: &str, version: default!(Option<i32>, "NULL")) -> Answer<i32> {
+        teams::check(None)?;
         let version = plugins::rollback(plugin, version)?;
         backend::retire_changed()?;
         Ok(version)
@@ -120,6 +121,7 @@ pub mod posthog_plugins {
     /// Removes a plugin with its configs, attachments, secrets and logs.
     #[pg_extern]
     fn uninstall(plugin: &str) -> Answer<()> {
+        teams::check(None)?;
         plugins::remove(plugin)?;
         Ok(backend::retire_changed()?)
     }
@@ -139,7 +141,7 @@ pub mod posthog_plugins {
         let Value::Object(config) = config.0 else {
             return Err(Error::ConfigIsNotAnObject(plugin.to_owned()).into());
         };
-        let target = Target { plugin, team_id, label };
+        let target = Target::of_caller(plugin, team_id, label)?;
         let (id, unknown) = configs::configure(target, config, on_error)?;
         for key in unknown {
             notice!("the manifest of plugin \"{plugin}\" has no field \"{key}\"");
@@ -159,7 +161,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<()> {
-        let target = Target { plugin, team_id, label };
+        let target = Target::of_caller(plugin, team_id, label)?;
         configs::set_attachment(target, key, file_name, content_type, contents)?;
         Ok(backend::retire_changed()?)
     }
@@ -171,7 +173,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<i32> {
-        Ok(configs::enable(Target { plugin, team_id, label })?)
+        Ok(configs::enable(Target::of_caller(plugin, team_id, label)?)?)
     }
 
     /// Takes a config out of the chain; its settings stay.
@@ -181,7 +183,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<()> {
-        configs::disable(Target { plugin, team_id, label })?;
+        configs::disable(Target::of_caller(plugin, team_id, label)?)?;
         Ok(backend::retire_changed()?)
     }
 
@@ -193,7 +195,7 @@ pub mod posthog_plugins {
         team_id: default!(Option<i32>, "NULL"),
         label: default!(&str, "''"),
     ) -> Answer<i32> {
-        Ok(configs::move_to(Target { plugin, team_id, label }, position)?)
+        Ok(configs::move_to(Target::of_caller(plugin, team_id, label)?, position)?)
     }
 
     /// Runs the plugins on every row that is inserted into a table. In sql/attach.sql, for types

@@ -3,6 +3,8 @@
 pub mod attached;
 mod attempt;
 pub mod configs;
+pub mod findings;
+pub mod levels;
 pub mod links;
 pub mod log;
 pub mod notices;
@@ -10,8 +12,10 @@ mod owner;
 pub mod pauses;
 pub mod plugins;
 pub mod retention;
+pub mod roles;
 pub mod stats;
 pub mod tables;
+pub mod teams;
 pub mod trials;
 mod version;
 

@@ -93,6 +93,24 @@ pub enum Error {
     #[error("permission denied to read files of the server")]
     MayNotReadFiles,
 
+    #[error("there is no level \"{0}\"")]
+    BadLevel(String),
+
+    #[error("role must not be NULL")]
+    RoleIsNull,
+
+    #[error("there is no role with OID {0}")]
+    NoSuchRole(u32),
+
+    #[error("role {0} owns the extension")]
+    RoleIsTheOwner(String),
+
+    #[error("teams must not contain NULL")]
+    TeamIsNull,
+
+    #[error("permission denied for {}", team_name(*.team_id))]
+    NotYourTeam { role: String, team_id: Option<i32>, teams: Vec<i32> },
+
     #[error("a plugin is running")]
     Reentered,
 
@@ -191,8 +209,14 @@ impl Error {
             | Error::BadPosition
             | Error::BadResponses(_)
             | Error::CasesAreNotAList
-            | Error::BadErrorPolicy(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::MayNotReadFiles => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            | Error::BadErrorPolicy(_)
+            | Error::BadLevel(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::RoleIsNull | Error::TeamIsNull => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::NoSuchRole(_) => Code::ERRCODE_UNDEFINED_OBJECT,
+            Error::RoleIsTheOwner(_) => Code::ERRCODE_INVALID_GRANT_OPERATION,
+            Error::MayNotReadFiles | Error::NotYourTeam { .. } => {
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE
+            }
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
             Error::Reentered => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::NoTable | Error::NoSuchTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
@@ -237,6 +261,10 @@ impl Error {
             Error::MayNotReadFiles => {
                 Some("Only roles with privileges of pg_read_server_files may.".to_owned())
             }
+            Error::NotYourTeam { role, teams, .. } => {
+                let teams: Vec<String> = teams.iter().map(i32::to_string).collect();
+                Some(format!("Role \"{role}\" is limited to teams {{{}}}.", teams.join(", ")))
+            }
             _ => None,
         }
     }
@@ -280,6 +308,12 @@ impl Error {
                  \"expect\": {...}}]'."
             }
             Error::NoOrder(_) => "Name a column: order_by => '...'.",
+            Error::BadLevel(_) => "The levels are viewer, editor and admin.",
+            Error::RoleIsTheOwner(_) => "Its rights are not granted, and cannot be revoked.",
+            Error::NotYourTeam { team_id: None, .. } => {
+                "Give team_id => ... with a team of yours; what concerns all teams is for roles \
+                 without a limit."
+            }
             Error::NoSuchAttachment { .. } => {
                 "The manifest has no field of type attachment with this key."
             }
@@ -321,6 +355,10 @@ impl Error {
         };
         Some(hint.to_owned())
     }
+}
+
+fn team_name(team_id: Option<i32>) -> String {
+    team_id.map_or_else(|| "what concerns all teams".to_owned(), |team| format!("team {team}"))
 }
 
 impl From<Error> for ErrorReport {

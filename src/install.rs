@@ -13,8 +13,8 @@ use source::archive::{self, Package};
 use source::manifest::{Manifest, slug};
 use source::transpile::{self, Script, SourceError, SourceMap, regular_expressions, transpile};
 
-use crate::catalog::caller_name;
 use crate::catalog::plugins::{self, NewVersion};
+use crate::catalog::{caller_name, teams};
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::{backend, library, settings};
@@ -50,6 +50,7 @@ impl Transpiled {
 
 /// Checks, transpiles and stores a plugin; returns its name.
 pub fn install(given: Given<'_>) -> Result<String> {
+    teams::check(None)?;
     let plugin = read(&given)?;
     let Transpiled { name, manifest, file_name, script } = &plugin;
     check(script, given.source, file_name, &plugin.script_name())?;

@@ -21,6 +21,7 @@ mod json;
 mod library;
 mod marks;
 mod operator;
+mod roles;
 mod settings;
 mod stats;
 #[cfg(any(test, feature = "pg_test"))]
@@ -39,15 +40,16 @@ extension_sql_file!(
     name = "invalidation",
     requires = ["stats", api::posthog_plugins::_chain_changed]
 );
+extension_sql_file!("../sql/roles.sql", name = "roles", requires = ["schema"]);
 extension_sql_file!(
     "../sql/views.sql",
     name = "views",
-    requires = ["stats", api::posthog_plugins::_library, operator::_counted]
+    requires = ["stats", "roles", api::posthog_plugins::_library, operator::_counted]
 );
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",
-    requires = ["views", operator::_library_version, operator::_incomplete]
+    requires = ["views", operator::_incomplete]
 );
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);

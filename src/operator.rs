@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::catalog::configs::{self, Target};
-use crate::catalog::{as_owner, pauses, retention, stats as stored};
+use crate::catalog::{as_owner, findings, pauses, retention, stats as stored, teams};
 use crate::error::Error;
 use crate::{stats, upkeep};
 
@@ -21,7 +21,7 @@ fn resume(
     team_id: default!(Option<i32>, "NULL"),
     label: default!(&str, "''"),
 ) -> Answer<bool> {
-    let (config_id, was_stored) = pauses::resume(Target { plugin, team_id, label })?;
+    let (config_id, was_stored) = pauses::resume(Target::of_caller(plugin, team_id, label)?)?;
     let was_pausing = upkeep::is_pausing(config_id);
     upkeep::forget(config_id);
     Ok(was_stored || was_pausing)
@@ -30,6 +30,7 @@ fn resume(
 /// Counts from zero again, for one plugin or for all.
 #[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
 fn reset_stats(plugin: default!(Option<&str>, "NULL")) -> Answer<()> {
+    teams::check(None)?;
     upkeep::reset(stored::reset(plugin)?);
     Ok(())
 }
@@ -37,6 +38,7 @@ fn reset_stats(plugin: default!(Option<&str>, "NULL")) -> Answer<()> {
 /// Removes lines and failures past their retention, all of them. Returns how many those were.
 #[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
 fn prune() -> Answer<i64> {
+    teams::check(None)?;
     let removed = as_owner(|client| {
         stored::fold(client, 0)?;
         retention::prune(client, None)
@@ -79,10 +81,24 @@ fn _counted() -> TableIterator<
     }))
 }
 
-/// For `health`: the version of the library that the server has loaded.
-#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
-fn _library_version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
+/// Tells what is there and what is wrong, the worst first; each finding that is not ok says what to do.
+#[pg_extern(stable, schema = "posthog_plugins", requires = [api::posthog_plugins])]
+#[allow(clippy::type_complexity)]
+fn health() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(topic, String),
+            name!(subject, Option<String>),
+            name!(status, String),
+            name!(finding, String),
+            name!(advice, Option<String>),
+        ),
+    >,
+    ErrorReport,
+> {
+    teams::check(None)?;
+    Ok(TableIterator::new(findings::all(env!("CARGO_PKG_VERSION"))?))
 }
 
 /// For `health`: enabled configs that lack something.

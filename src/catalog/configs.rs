@@ -8,8 +8,8 @@ use source::manifest::{FieldType, Manifest};
 
 use super::as_owner;
 use super::links::{OnError, object};
-use super::pauses;
 use super::plugins::{current, lock};
+use super::{pauses, teams};
 use crate::error::{Error, Result};
 
 /// Which config of a plugin is meant.
@@ -18,6 +18,14 @@ pub struct Target<'a> {
     pub plugin: &'a str,
     pub team_id: Option<i32>,
     pub label: &'a str,
+}
+
+impl<'a> Target<'a> {
+    /// The config that a caller means, who may be limited to other teams.
+    pub fn of_caller(plugin: &'a str, team_id: Option<i32>, label: &'a str) -> Result<Self> {
+        teams::check(team_id)?;
+        Ok(Target { plugin, team_id, label })
+    }
 }
 
 /// A config as it is stored.

@@ -15,7 +15,7 @@ use super::responses::Responses;
 use super::trial::Trial;
 use super::{Bench, Effect, Run, cases};
 use crate::catalog::configs::Target;
-use crate::catalog::trials;
+use crate::catalog::{teams, trials};
 use crate::chain::{self, Next};
 use crate::error::{self, Error};
 use crate::json::Json;
@@ -50,7 +50,7 @@ fn try_plugin(
     >,
     ErrorReport,
 > {
-    let trial = trial(Target { plugin, team_id, label }, config, version)?;
+    let trial = trial(Target::of_caller(plugin, team_id, label)?, config, version)?;
     Ok(TableIterator::once(tested(trial, responses, &event)?))
 }
 
@@ -111,6 +111,7 @@ fn explain(
 > {
     let fields = chain::open(&event.0)?;
     let (team, is_snapshot) = (chain::team_of(&fields), chain::is_snapshot(&fields));
+    teams::check(team)?;
     let responses = responses.map(|responses| responses.0);
     let mut current = event;
     let mut rows = Vec::new();
@@ -194,7 +195,7 @@ fn backtest(
     >,
     ErrorReport,
 > {
-    let trial = trial(Target { plugin, team_id, label }, config, version)?;
+    let trial = trial(Target::of_caller(plugin, team_id, label)?, config, version)?;
     let responses = Responses::parse(responses.map(|responses| responses.0))?;
     let rows = Rows { table: &events_table, most: last_rows, event_column, order_by };
     let mut backtest = Backtest::begin(&rows, trial, responses)?;

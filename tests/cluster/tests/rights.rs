@@ -69,8 +69,9 @@ fn a_role_without_rights_can_do_nothing_else() {
               UNION ALL
              SELECT format('SELECT %s(%s)', oid::regproc,
                            -- Not NULL: strict functions would not even be asked for.
-                           (SELECT string_agg(format('%L::%s', 1, format_type(type, NULL)), ', ')
-                              FROM unnest(proargtypes) AS type))
+                           (SELECT string_agg(format('%L::%s', CASE WHEN name LIKE '%[]' THEN '{1}' ELSE '1' END,
+                                                     name), ', ')
+                              FROM unnest(proargtypes) AS type, format_type(type, NULL) AS name))
                FROM pg_proc
               WHERE pronamespace = 'posthog_plugins'::regnamespace
               UNION ALL

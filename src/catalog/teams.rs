@@ -1,0 +1,72 @@
+//! Roles that have to do with some teams only. The views know it by themselves (sql/roles.sql); the
+//! functions ask here.
+
+use pgrx::pg_sys;
+use pgrx::spi::{SpiClient, SpiResult};
+
+use super::plugins::lock;
+use super::roles::quoted_name;
+use super::{as_owner, caller_name};
+use crate::error::{Error, Result};
+
+/// Limits a role to teams; without teams it is limited no more.
+pub fn limit(role: pg_sys::Oid, teams: Option<Vec<i32>>) -> Result<()> {
+    quoted_name(role)?;
+    as_owner(|client| -> Result<_> {
+        lock(client)?;
+        lift(client, role)?;
+        if let Some(teams) = teams {
+            client.update(
+                "INSERT INTO posthog_plugins.team_limit (role, teams) VALUES ($1, $2)",
+                None,
+                &[role.into(), teams.into()],
+            )?;
+        }
+        Ok(())
+    })
+}
+
+/// Removes the limit of a role, and those of roles that are no more.
+pub(super) fn lift(client: &mut SpiClient<'_>, role: pg_sys::Oid) -> SpiResult<()> {
+    client.update(
+        "DELETE FROM posthog_plugins.team_limit
+          WHERE role = $1 OR role NOT IN (SELECT oid FROM pg_catalog.pg_roles)",
+        None,
+        &[role.into()],
+    )?;
+    Ok(())
+}
+
+/// Refuses a caller who is limited to other teams. What concerns every team, `None`, is for callers
+/// without a limit.
+pub fn check(team_id: Option<i32>) -> Result<()> {
+    // SAFETY: plain calls; the current role exists.
+    let caller = unsafe {
+        let caller = pg_sys::GetUserId();
+        if pg_sys::superuser_arg(caller) {
+            return Ok(());
+        }
+        caller
+    };
+    let limits: Option<Vec<i32>> = as_owner(|client| {
+        client
+            .select(
+                "SELECT pg_catalog.array_agg(DISTINCT team ORDER BY team)
+                   FROM posthog_plugins.team_limit AS l
+                   LEFT JOIN LATERAL pg_catalog.unnest(l.teams) AS team ON true
+                  WHERE pg_catalog.pg_has_role($1, l.role, 'USAGE')",
+                Some(1),
+                &[caller.into()],
+            )?
+            .first()
+            .get_one::<Vec<Option<i32>>>()
+    })?
+    // An empty limit is a team that is NULL.
+    .map(|teams| teams.into_iter().flatten().collect());
+    match limits {
+        Some(teams) if team_id.is_none_or(|team| !teams.contains(&team)) => {
+            Err(Error::NotYourTeam { role: caller_name(), team_id, teams })
+        }
+        _ => Ok(()),
+    }
+}
