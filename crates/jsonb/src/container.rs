@@ -70,6 +70,39 @@ impl<'a> Container<'a> {
         offset
     }
 
+    /// The entries of the first children, and their data.
+    pub(crate) fn first_children(&self, count: usize) -> Result<(&'a [u8], &'a [u8])> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let entries = self.entries.get(..count).ok_or(malformed)?;
+        let data = self.data()?.get(..self.start(count)).ok_or(malformed)?;
+        Ok((entries.as_flattened(), data))
+    }
+
+    /// What follows the entries.
+    pub(crate) fn data(&self) -> Result<&'a [u8]> {
+        self.bytes
+            .get(WORD + self.entries.len() * WORD..)
+            .ok_or(Error::Malformed("entries exceed their container"))
+    }
+
+    /// Whether containers nest deeper here than so many levels, this one included.
+    pub(crate) fn is_deeper_than(&self, levels: usize) -> Result<bool> {
+        let Some(below) = levels.checked_sub(1) else { return Ok(true) };
+        // Every level takes a header and an entry.
+        if self.bytes.len() < levels.saturating_mul(2 * WORD) {
+            return Ok(false);
+        }
+        for (index, word) in self.entries.iter().enumerate() {
+            if Entry(u32::from_ne_bytes(*word)).kind() == Some(Kind::Container) {
+                let child = self.child(index)?.aligned_bytes()?;
+                if Container::open(child)?.1.is_deeper_than(below)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) fn child(&self, index: usize) -> Result<Child<'a>> {
         Child::new(self, self.entry(index)?, self.start(index))
     }
@@ -113,12 +146,18 @@ impl<'a> Child<'a> {
         self.bytes()
     }
 
+    /// Where the data lies behind the container's entries, without its padding.
+    pub(crate) fn span(&self) -> Result<Range<usize>> {
+        Ok(match self.kind()? {
+            Kind::Numeric | Kind::Container => align(self.span.start)..self.span.end,
+            _ => self.span.clone(),
+        })
+    }
+
     fn data(&self, start: usize) -> Result<&'a [u8]> {
-        let base = WORD + self.container.entries.len() * WORD;
         self.container
-            .bytes
-            .get(base..)
-            .and_then(|data| data.get(start..self.span.end))
+            .data()?
+            .get(start..self.span.end)
             .ok_or(Error::Malformed("entry exceeds its container"))
     }
 }
@@ -134,6 +173,11 @@ pub(crate) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     pub(crate) fn at(container: Container<'a>, index: usize) -> Self {
         Self { container, next: index, start: container.start(index) }
+    }
+
+    /// Where the next child starts, padding included.
+    pub(crate) fn start(&self) -> usize {
+        self.start
     }
 
     pub(crate) fn advance(&mut self) -> Result<Child<'a>> {

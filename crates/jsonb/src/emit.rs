@@ -19,6 +19,20 @@ pub(crate) enum Form {
     Spliced,
 }
 
+impl From<Kind> for Form {
+    /// The form of what is copied as bytes.
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Null => Form::Null,
+            Kind::False => Form::False,
+            Kind::True => Form::True,
+            Kind::String => Form::String,
+            Kind::Numeric => Form::Number,
+            Kind::Container => Form::Spliced,
+        }
+    }
+}
+
 /// A value or key of the document. Places are `u32`, enough for what [`crate::Limits`] admits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
@@ -55,6 +69,10 @@ impl Node {
 
     pub(crate) fn size(&self) -> usize {
         self.size as usize
+    }
+
+    pub(crate) fn is_string(&self) -> bool {
+        self.form == Form::String
     }
 
     /// The data of a leaf.
@@ -99,6 +117,10 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.payload)
     }
 
     pub(crate) fn lay_out(&mut self, root: Node, children: &[Node], data: &[u8]) {

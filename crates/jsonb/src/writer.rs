@@ -1,9 +1,13 @@
 //! The writer: takes a document event by event. Children of open containers wait in `pending`;
 //! when their container ends they move to `children`, in the order in which they will be laid out.
 
+use std::ops::Range;
+
+use crate::container::{Child, Container, Cursor};
 use crate::decimal::Decimal;
 use crate::emit::{self, Form, Node};
-use crate::{Error, Limits, Ref, Result};
+use crate::layout::WORD;
+use crate::{Error, Limits, Object, Ref, Result};
 
 /// Builds a jsonb payload from events.
 ///
@@ -34,6 +38,23 @@ pub struct Writer {
     children: Vec<Node>,
     open: Vec<Open>,
     output: emit::Output,
+}
+
+/// Data of another container, and where its copy lies.
+struct Copied {
+    source: Range<usize>,
+    copy: usize,
+}
+
+impl Copied {
+    fn node(&self, child: &Child<'_>) -> Result<Node> {
+        let span = child.span()?;
+        if span.start > span.end || span.end > self.source.end {
+            return Err(Error::Malformed("entry exceeds its container"));
+        }
+        let start = self.copy + (span.start - self.source.start);
+        Ok(Node::leaf(child.kind()?.into(), start, span.len()))
+    }
 }
 
 /// A container whose end has not come.
@@ -123,14 +144,41 @@ impl Writer {
             Ref::Bool(value) => return self.bool(value),
             Ref::String(value) => return self.string(value),
             Ref::Number(number) => (Form::Number, number.as_bytes()),
-            Ref::Array(array) => (Form::Spliced, array.bytes()),
-            Ref::Object(object) => (Form::Spliced, object.bytes()),
+            Ref::Array(array) => (Form::Spliced, array.as_bytes()),
+            Ref::Object(object) => (Form::Spliced, object.as_bytes()),
         };
         self.value(|writer| writer.push(form, bytes))
     }
 
+    /// Copies neighbouring pairs of another document's object into the open one: keys and values as
+    /// bytes, undecoded. Says how many bytes of data these were.
+    pub fn splice_pairs(&mut self, object: Object<'_>, pairs: Range<usize>) -> Result<usize> {
+        let before = self.data.len();
+        if !pairs.is_empty() {
+            self.event(|writer| writer.copy_pairs(object.container(), pairs))?;
+        }
+        Ok(self.data.len() - before)
+    }
+
     /// The payload of the document, to be put behind a varlena header.
     pub fn finish(&mut self) -> Result<&[u8]> {
+        self.lay_out()?;
+        Ok(self.output.payload())
+    }
+
+    /// The payload of the document, for good.
+    pub fn take(&mut self) -> Result<Vec<u8>> {
+        self.lay_out()?;
+        Ok(self.output.take())
+    }
+
+    /// Bytes of memory that are kept for the next document.
+    pub fn capacity(&self) -> usize {
+        let nodes = self.pending.capacity() + self.children.capacity();
+        self.data.capacity() + nodes * size_of::<Node>()
+    }
+
+    fn lay_out(&mut self) -> Result<()> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -142,8 +190,7 @@ impl Writer {
         };
         let limit = self.limits.size;
         self.output.lay_out(root, &self.children, &self.data);
-        let payload = self.output.payload();
-        if payload.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(payload) }
+        if self.output.payload().len() > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
     }
 
     fn event(&mut self, event: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
@@ -228,6 +275,48 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// What the children of the range have in common is copied at once, padding included.
+    fn copy_pairs(&mut self, container: Container<'_>, pairs: Range<usize>) -> Result<()> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let count = container.children() / 2;
+        let data = container.data()?;
+        if pairs.end > count {
+            return Err(malformed);
+        }
+        match self.open.last() {
+            Some(Open::Object { first, wants_value: false }) => {
+                if (self.pending.len() - first) / 2 + pairs.len() > self.limits.pairs {
+                    return Err(Error::TooManyPairs { limit: self.limits.pairs });
+                }
+            }
+            _ => return Err(Error::Misplaced("pairs where no key is due")),
+        }
+        let mut keys = Cursor::at(container, pairs.start);
+        let mut values = Cursor::at(container, count + pairs.start);
+        let key_base = self.copy_data(data, keys.start(), container.start(pairs.end))?;
+        let value_base =
+            self.copy_data(data, values.start(), container.start(count + pairs.end))?;
+        for _ in pairs {
+            let key = key_base.node(&keys.advance()?)?;
+            if !key.is_string() {
+                return Err(Error::Malformed("key is not a string"));
+            }
+            self.pending.push(key);
+            self.pending.push(value_base.node(&values.advance()?)?);
+        }
+        self.check_room()
+    }
+
+    fn copy_data(&mut self, data: &[u8], start: usize, end: usize) -> Result<Copied> {
+        let bytes = data.get(start..end).ok_or(Error::Malformed("entry exceeds its container"))?;
+        // Modulo the alignment the copy lies as the source did, so that both have the same padding.
+        let misfit = (start % WORD + WORD - self.data.len() % WORD) % WORD;
+        self.data.resize(self.data.len() + misfit, 0);
+        let copy = self.data.len();
+        self.data.extend_from_slice(bytes);
+        Ok(Copied { source: start..end, copy })
     }
 
     fn push_string(&mut self, value: &str) -> Result<()> {
