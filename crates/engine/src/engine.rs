@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::pauses::Pauses;
 use crate::program::Program;
 use crate::realm::Realm;
+use crate::value::Views;
 use crate::watch::Watch;
 
 /// What became of an event.
@@ -71,6 +72,7 @@ pub(crate) struct Tools {
     pub(crate) meter: Rc<Meter>,
     pub(crate) limits: Limits,
     pub(crate) rejections: Rejections,
+    pub(crate) views: Rc<Views>,
 }
 
 impl Engine {
@@ -171,6 +173,12 @@ impl Engine {
     }
 }
 
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.tools.views.clear();
+    }
+}
+
 impl Machine {
     fn new(host: Rc<dyn Host>, limits: Limits) -> Result<Self, Failure> {
         let watch = Watch::new(host.clone());
@@ -187,7 +195,8 @@ impl Machine {
             stop
         })));
         let rejections = Rejections::track(&runtime);
-        let tools = Tools { host, watch, meter, limits, rejections };
+        let views = Views::new(meter.clone());
+        let tools = Tools { host, watch, meter, limits, rejections, views };
         let mut machine = Machine { realms: HashMap::new(), runtime, tools };
         machine.apply(limits);
         Ok(machine)
