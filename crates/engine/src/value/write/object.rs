@@ -51,7 +51,8 @@ impl<'a, 'js> Writing<'a, 'js> {
         let (source, keys) = (view.source().clone(), view.keys().clone());
         let members = view.object(&source)?;
         let levels_left = self.limits.depth - (self.ancestors.len() - 1);
-        let fits = !Ref::Object(members).is_deeper_than(levels_left)?;
+        let can_be_copied =
+            self.prototypes.is_some() && !Ref::Object(members).is_deeper_than(levels_left)?;
         let is_given = view.is_all_of(self.original);
         let slots = view.slots();
         let deleted: Vec<usize> = slots
@@ -72,7 +73,8 @@ impl<'a, 'js> Writing<'a, 'js> {
                 continue;
             }
             let is_team = keys.team() == Some(pair) && team.is_due();
-            let as_it_was = fits && view.holds_its_properties() && slots[pair].get().is_as_it_was();
+            let as_it_was =
+                can_be_copied && view.holds_its_properties() && slots[pair].get().is_as_it_was();
             if as_it_was && (!is_team || is_given) {
                 if is_team {
                     *team = Team::None;
