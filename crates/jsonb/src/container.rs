@@ -78,6 +78,12 @@ impl<'a> Container<'a> {
         Ok((entries.as_flattened(), data))
     }
 
+    /// The entries of neighbouring children.
+    pub(crate) fn entries(&self, range: Range<usize>) -> Result<std::slice::Iter<'a, [u8; WORD]>> {
+        let entries = self.entries.get(range).ok_or(Error::Malformed("entry out of range"))?;
+        Ok(entries.iter())
+    }
+
     /// What follows the entries.
     pub(crate) fn data(&self) -> Result<&'a [u8]> {
         self.bytes
@@ -146,14 +152,6 @@ impl<'a> Child<'a> {
         self.bytes()
     }
 
-    /// Where the data lies behind the container's entries, without its padding.
-    pub(crate) fn span(&self) -> Result<Range<usize>> {
-        Ok(match self.kind()? {
-            Kind::Numeric | Kind::Container => align(self.span.start)..self.span.end,
-            _ => self.span.clone(),
-        })
-    }
-
     fn data(&self, start: usize) -> Result<&'a [u8]> {
         self.container
             .data()?
@@ -173,11 +171,6 @@ pub(crate) struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     pub(crate) fn at(container: Container<'a>, index: usize) -> Self {
         Self { container, next: index, start: container.start(index) }
-    }
-
-    /// Where the next child starts, padding included.
-    pub(crate) fn start(&self) -> usize {
-        self.start
     }
 
     pub(crate) fn advance(&mut self) -> Result<Child<'a>> {

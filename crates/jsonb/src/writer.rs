@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use crate::container::{Child, Container, Cursor};
+use crate::container::Container;
 use crate::decimal::Decimal;
 use crate::emit::{self, Form, Node};
-use crate::layout::WORD;
+use crate::layout::{Entry, WORD, align};
 use crate::{Error, Limits, Object, Ref, Result};
 
 /// Builds a jsonb payload from events.
@@ -40,20 +40,29 @@ pub struct Writer {
     output: emit::Output,
 }
 
-/// Data of another container, and where its copy lies.
-struct Copied {
-    source: Range<usize>,
+/// Neighbouring children of another container, whose data lies copied here.
+struct Copied<'a> {
+    entries: std::slice::Iter<'a, [u8; WORD]>,
+    /// Where the next child, all, and the end are in the data of their container.
+    next: usize,
+    start: usize,
+    end: usize,
     copy: usize,
 }
 
-impl Copied {
-    fn node(&self, child: &Child<'_>) -> Result<Node> {
-        let span = child.span()?;
-        if span.start > span.end || span.end > self.source.end {
-            return Err(Error::Malformed("entry exceeds its container"));
+impl Copied<'_> {
+    #[inline]
+    fn next_node(&mut self) -> Result<Node> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let entry = Entry(u32::from_ne_bytes(*self.entries.next().ok_or(malformed)?));
+        let form = Form::of_bytes(entry).ok_or(Error::Malformed("unknown type of entry"))?;
+        let start = if form.is_aligned() { align(self.next) } else { self.next };
+        let end = entry.end(self.next);
+        if start > end || end > self.end {
+            return Err(malformed);
         }
-        let start = self.copy + (span.start - self.source.start);
-        Ok(Node::leaf(child.kind()?.into(), start, span.len()))
+        self.next = end;
+        Ok(Node::leaf(form, self.copy + (start - self.start), end - start))
     }
 }
 
@@ -62,8 +71,9 @@ impl Copied {
 enum Open {
     /// An array, its children from `first` on in `pending`.
     Array { first: usize },
-    /// An object: keys and values by turns from `first` on.
-    Object { first: usize, wants_value: bool },
+    /// An object: keys and values by turns from `first` on; `sorted` while each key came after all
+    /// before it.
+    Object { first: usize, wants_value: bool, sorted: bool },
 }
 
 impl Writer {
@@ -89,7 +99,7 @@ impl Writer {
     /// Opens an object; [`key`](Writer::key) and a value follow by turns until [`end`](Writer::end).
     pub fn begin_object(&mut self) -> Result<()> {
         let first = self.pending.len();
-        self.event(|writer| writer.begin(Open::Object { first, wants_value: false }))
+        self.event(|writer| writer.begin(Open::Object { first, wants_value: false, sorted: true }))
     }
 
     /// Opens an array; its elements follow until [`end`](Writer::end).
@@ -102,7 +112,9 @@ impl Writer {
     pub fn key(&mut self, key: &str) -> Result<()> {
         self.event(|writer| {
             writer.admit_key()?;
-            writer.push_string(key)
+            writer.push_string(key)?;
+            writer.check_order(writer.pending.len() - 1);
+            Ok(())
         })
     }
 
@@ -222,13 +234,17 @@ impl Writer {
     fn close(&mut self) -> Result<()> {
         let (form, first) = match self.open.pop() {
             Some(Open::Array { first }) => (Form::Array, first),
-            Some(Open::Object { first, wants_value: false }) => (Form::Object, first),
+            Some(Open::Object { first, wants_value: false, sorted }) => {
+                if !sorted {
+                    self.sort_pairs(first);
+                }
+                (Form::Object, first)
+            }
             Some(Open::Object { .. }) => return Err(Error::Misplaced("a key without its value")),
             None => return Err(Error::Misplaced("an end without a beginning")),
         };
         let start = self.children.len();
         if form == Form::Object {
-            self.sort_pairs(first);
             let pairs = self.pending[first..].as_chunks::<2>().0;
             self.children.extend(pairs.iter().map(|[key, _]| key));
             self.children.extend(pairs.iter().map(|[_, value]| value));
@@ -242,7 +258,7 @@ impl Writer {
     }
 
     fn admit_key(&mut self) -> Result<()> {
-        let Some(Open::Object { first, wants_value }) = self.open.last_mut() else {
+        let Some(Open::Object { first, wants_value, .. }) = self.open.last_mut() else {
             return Err(Error::Misplaced("a key outside an object"));
         };
         if *wants_value {
@@ -286,37 +302,46 @@ impl Writer {
             return Err(malformed);
         }
         match self.open.last() {
-            Some(Open::Object { first, wants_value: false }) => {
+            Some(Open::Object { first, wants_value: false, .. }) => {
                 if (self.pending.len() - first) / 2 + pairs.len() > self.limits.pairs {
                     return Err(Error::TooManyPairs { limit: self.limits.pairs });
                 }
             }
             _ => return Err(Error::Misplaced("pairs where no key is due")),
         }
-        let mut keys = Cursor::at(container, pairs.start);
-        let mut values = Cursor::at(container, count + pairs.start);
-        let key_base = self.copy_data(data, keys.start(), container.start(pairs.end))?;
-        let value_base =
-            self.copy_data(data, values.start(), container.start(count + pairs.end))?;
+        let mut keys = self.copy_children(container, data, pairs.clone())?;
+        let mut values =
+            self.copy_children(container, data, count + pairs.start..count + pairs.end)?;
+        self.pending.reserve(2 * pairs.len());
+        let first = self.pending.len();
         for _ in pairs {
-            let key = key_base.node(&keys.advance()?)?;
+            let key = keys.next_node()?;
             if !key.is_string() {
                 return Err(Error::Malformed("key is not a string"));
             }
             self.pending.push(key);
-            self.pending.push(value_base.node(&values.advance()?)?);
+            self.pending.push(values.next_node()?);
         }
+        self.check_order(first);
         self.check_room()
     }
 
-    fn copy_data(&mut self, data: &[u8], start: usize, end: usize) -> Result<Copied> {
+    /// Copies the data of neighbouring children at once, padding included.
+    fn copy_children<'a>(
+        &mut self,
+        container: Container<'a>,
+        data: &[u8],
+        children: Range<usize>,
+    ) -> Result<Copied<'a>> {
+        let start = container.start(children.start);
+        let end = container.start(children.end);
         let bytes = data.get(start..end).ok_or(Error::Malformed("entry exceeds its container"))?;
         // Modulo the alignment the copy lies as the source did, so that both have the same padding.
         let misfit = (start % WORD + WORD - self.data.len() % WORD) % WORD;
         self.data.resize(self.data.len() + misfit, 0);
         let copy = self.data.len();
         self.data.extend_from_slice(bytes);
-        Ok(Copied { source: start..end, copy })
+        Ok(Copied { entries: container.entries(children)?, next: start, start, end, copy })
     }
 
     fn push_string(&mut self, value: &str) -> Result<()> {
@@ -359,6 +384,18 @@ impl Writer {
 
     fn too_large(&self) -> Error {
         Error::TooLarge { limit: self.limits.size }
+    }
+
+    /// Notes whether the key at `key` in `pending` comes after the one before it. Mostly they come
+    /// in order, and need no sorting.
+    fn check_order(&mut self, key: usize) {
+        let Some(Open::Object { first, sorted, .. }) = self.open.last_mut() else { return };
+        if *sorted && key >= *first + 2 {
+            let [previous, this] = [key - 2, key].map(|place| &self.pending[place]);
+            let order = previous.size().cmp(&this.size());
+            *sorted =
+                order.then_with(|| previous.bytes(&self.data).cmp(this.bytes(&self.data))).is_lt();
+        }
     }
 
     /// Sorts the pairs from `first` on by key and leaves out those that a later one overwrites.
