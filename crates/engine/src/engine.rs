@@ -103,9 +103,8 @@ impl Engine {
             Err(failure) => return Outcome::failed(failure),
         };
         let id = program.id;
-        let outcome = match machine.prepare(program) {
-            Ok(()) => {
-                let outcome = machine.process_event(id, event);
+        let outcome = match machine.process_event(program, event) {
+            Ok(outcome) => {
                 match &outcome.failure {
                     Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
                     _ => self.pauses.forget(id),
@@ -208,27 +207,21 @@ impl Machine {
         self.runtime.set_max_stack_size(limits.stack);
     }
 
-    /// Loads the program's realm, and sets it up if it processes events.
-    fn prepare(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
+    /// Runs the program's `processEvent`, if it has one. Fails when its realm cannot be loaded or
+    /// set up.
+    fn process_event(&mut self, program: &Rc<Program>, event: &[u8]) -> Result<Outcome, Failure> {
         let realm = match self.realms.entry(program.id) {
             Entry::Occupied(realm) => realm.into_mut(),
             Entry::Vacant(place) => place.insert(Realm::load(&self.runtime, program, &self.tools)?),
         };
         if !realm.processes_events() {
-            return Ok(());
+            return Ok(Outcome::skipped(realm.consumes_events()));
         }
-        let set_up = realm.set_up(&self.tools);
-        if set_up.is_err() {
+        if let Err(failure) = realm.set_up(&self.tools) {
             self.realms.remove(&program.id);
+            return Err(failure);
         }
-        set_up
-    }
-
-    fn process_event(&self, id: i32, event: &[u8]) -> Outcome {
-        match self.realms.get(&id) {
-            Some(realm) if realm.processes_events() => realm.process_event(event, &self.tools),
-            realm => Outcome::skipped(realm.is_some_and(Realm::consumes_events)),
-        }
+        Ok(realm.process_event(event, &self.tools))
     }
 }
 

@@ -131,6 +131,19 @@ impl Views {
         self.names.get().to_json
     }
 
+    /// The property `then` of an object, which makes it a promise to `await`.
+    pub(crate) fn then_of<'js>(&self, object: &Value<'js>) -> Result<Value<'js>> {
+        let ctx = object.ctx();
+        let then = self.names.get().then;
+        // SAFETY: object and key are alive; the result is owned.
+        unsafe {
+            let then = qjs::JS_GetProperty(ctx.as_raw().as_ptr(), object.as_raw(), then);
+            if qjs::JS_IsException(then) {
+                return Err(Error::Exception);
+            }
+            Ok(Value::from_raw(ctx.clone(), then))
+        }
+    }
     /// The view behind a value.
     pub(super) fn view(&self, value: qjs::JSValue) -> Option<NonNull<View>> {
         // SAFETY: a class check; only objects of that class have views behind them.

@@ -55,7 +55,8 @@ unsafe fn view_of<'a>(object: qjs::JSValue) -> Option<&'a View> {
     unsafe { qjs::JS_GetAnyOpaque(object, &mut class).cast::<View>().as_ref() }
 }
 
-/// The engine's form of an answer. A panic, which there is none, would not pass through C.
+/// The engine's form of an answer. There is nothing in the hooks that panics; if there were, it must
+/// not pass through C.
 fn answer(run: impl FnOnce() -> Result<bool, Thrown>) -> c_int {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(yes)) => yes.into(),

@@ -254,10 +254,12 @@ impl View {
             Properties::InObject => return Ok(false),
             Properties::Apart(object) => {
                 // SAFETY: the object is alive as long as the view; the descriptor is the caller's.
-                return match unsafe { qjs::JS_GetOwnProperty(ctx, descriptor, object, key) } {
-                    0 => Ok(false),
-                    1 => Ok(true),
-                    _ => Err(Thrown),
+                return unsafe {
+                    match qjs::JS_GetOwnProperty(ctx, descriptor, object, key) {
+                        0 => Ok(false),
+                        1 => callable(ctx, descriptor).map(|()| true),
+                        _ => Err(Thrown),
+                    }
                 };
             }
         }
@@ -561,6 +563,39 @@ impl View {
                 qjs::JS_FreeAtomRT(runtime, key);
             }
         }
+    }
+}
+
+/// Gives an accessor that has none a getter: for objects with hooks the engine calls it unseen.
+///
+/// # Safety
+/// `descriptor` is null, or owned and filled in.
+unsafe fn callable(
+    ctx: *mut qjs::JSContext,
+    descriptor: *mut qjs::JSPropertyDescriptor,
+) -> Result<()> {
+    unsafe extern "C" fn nothing(
+        _: *mut qjs::JSContext,
+        _: qjs::JSValue,
+        _: i32,
+        _: *mut qjs::JSValue,
+    ) -> qjs::JSValue {
+        qjs::JS_UNDEFINED
+    }
+    // SAFETY: by contract; the getter is owned by the descriptor, and undefined has no owner.
+    unsafe {
+        let Some(found) = descriptor.as_mut() else { return Ok(()) };
+        let accessor = found.flags & qjs::JS_PROP_GETSET as i32 != 0;
+        if !accessor || !qjs::JS_IsUndefined(found.getter) {
+            return Ok(());
+        }
+        let kind = qjs::JSCFunctionEnum_JS_CFUNC_generic;
+        found.getter = qjs::JS_NewCFunction2(ctx, Some(nothing), c"".as_ptr(), 0, kind, 0);
+        if qjs::JS_IsException(found.getter) {
+            qjs::JS_FreeValue(ctx, found.setter);
+            return Err(Thrown);
+        }
+        Ok(())
     }
 }
 
