@@ -100,7 +100,8 @@ fn run(snippet: &str, way: &str, after: &str, event: &str) -> Seen {
         json!(event),
         way == "kept",
     );
-    let mut bench = Bench::new();
+    let mut bench =
+        Bench::with_limits(Limits { call: Duration::from_secs(60), ..Limits::default() });
     let program = program(1, &script);
     if way == "kept" {
         bench.run(&program, event);

@@ -70,12 +70,18 @@ unsafe fn are_untouched(ctx: *mut qjs::JSContext, prototypes: Prototypes, view: 
     let source = view.source();
     let Ok(object) = view.object(source) else { return false };
     view.slots().iter().enumerate().all(|(pair, slot)| match slot.get() {
-        // SAFETY: a tag check; the slot's value is alive.
-        Slot::Read(value) => unsafe {
-            !qjs::JS_IsObject(value)
-                || original(&object, pair)
-                    .is_ok_and(|before| is_same(ctx, prototypes, source, value, before))
-        },
+        // SAFETY: a tag check.
+        Slot::Read(value) if unsafe { qjs::JS_IsObject(value) } => {
+            let Ok(before) = original(&object, pair) else { return false };
+            // SAFETY: held meanwhile: an error of the engine's own may come to the plugin's ears,
+            // who then lets go of it.
+            unsafe {
+                let value = qjs::JS_DupValue(ctx, value);
+                let same = is_same(ctx, prototypes, source, value, before);
+                qjs::JS_FreeValue(ctx, value);
+                same
+            }
+        }
         _ => true,
     })
 }
