@@ -25,7 +25,7 @@ where
 /// The value of a promise or thenable; any other value as it is.
 fn settle<'js>(ctx: &Ctx<'js>, returned: Value<'js>, tools: &Tools) -> Result<Value<'js>, Failure> {
     let pending = |_| tools.failure(ctx);
-    let Some(promise) = as_promise(ctx, returned.clone()).map_err(pending)? else {
+    let Some(promise) = as_promise(ctx, &returned, tools).map_err(pending)? else {
         return Ok(returned);
     };
     while promise.state() == PromiseState::Pending {
@@ -52,17 +52,19 @@ fn settle<'js>(ctx: &Ctx<'js>, returned: Value<'js>, tools: &Tools) -> Result<Va
     }
 }
 
-fn as_promise<'js>(ctx: &Ctx<'js>, returned: Value<'js>) -> rquickjs::Result<Option<Promise<'js>>> {
+fn as_promise<'js>(
+    ctx: &Ctx<'js>,
+    returned: &Value<'js>,
+    tools: &Tools,
+) -> rquickjs::Result<Option<Promise<'js>>> {
     if let Some(promise) = returned.as_promise() {
         return Ok(Some(promise.clone()));
     }
-    let Some(object) = returned.as_object() else { return Ok(None) };
-    let then: Value<'js> = object.get("then")?;
-    if !then.is_function() {
+    if !returned.is_object() || !tools.views.then_of(returned)?.is_function() {
         return Ok(None);
     }
     let (promise, resolve, _) = ctx.promise()?;
-    resolve.call::<_, ()>((returned,))?;
+    resolve.call::<_, ()>((returned.clone(),))?;
     Ok(Some(promise))
 }
 

@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::pauses::Pauses;
 use crate::program::Program;
 use crate::realm::Realm;
+use crate::value::Views;
 use crate::watch::Watch;
 
 /// What became of an event.
@@ -66,6 +67,10 @@ struct Machine {
     tools: Tools,
 }
 
+/// So much more may be allocated before garbage is collected again. Nothing in a new realm is garbage,
+/// and going through all there are takes a millisecond in the midst of a session's first event.
+const ROOM_FOR_A_REALM: usize = 1 << 20;
+
 /// What every call into a runtime needs besides the realm.
 pub(crate) struct Tools {
     pub(crate) host: Rc<dyn Host>,
@@ -74,6 +79,7 @@ pub(crate) struct Tools {
     pub(crate) limits: Limits,
     pub(crate) rejections: Rejections,
     pub(crate) requests: Rc<Requests>,
+    pub(crate) views: Rc<Views>,
 }
 
 impl Engine {
@@ -110,9 +116,8 @@ impl Engine {
             Err(failure) => return Outcome::failed(failure),
         };
         let id = program.id;
-        let outcome = match machine.prepare(program) {
-            Ok(()) => {
-                let outcome = machine.process_event(id, event);
+        let outcome = match machine.process_event(program, event) {
+            Ok(outcome) => {
                 match &outcome.failure {
                     Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
                     _ => self.pauses.forget(id),
@@ -196,10 +201,11 @@ impl Engine {
     }
 }
 
-/// Requests hold values of the runtime.
+/// Both hold what belongs to the runtime.
 impl Drop for Machine {
     fn drop(&mut self) {
         self.tools.requests.abandon();
+        self.tools.views.clear();
     }
 }
 
@@ -220,7 +226,8 @@ impl Machine {
         })));
         let rejections = Rejections::track(&runtime);
         let requests = Requests::new(host.clone());
-        let tools = Tools { host, watch, meter, limits, rejections, requests };
+        let views = Views::new(meter.clone());
+        let tools = Tools { host, watch, meter, limits, rejections, requests, views };
         let mut machine = Machine { realms: HashMap::new(), runtime, tools };
         machine.apply(limits);
         Ok(machine)
@@ -234,25 +241,39 @@ impl Machine {
 
     /// Loads the program's realm, and sets it up if it processes events.
     fn prepare(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
-        let realm = match self.realms.entry(program.id) {
-            Entry::Occupied(realm) => realm.into_mut(),
-            Entry::Vacant(place) => place.insert(Realm::load(&self.runtime, program, &self.tools)?),
-        };
-        if !realm.processes_events() {
-            return Ok(());
-        }
-        let set_up = realm.set_up(&self.tools);
-        if set_up.is_err() {
-            self.realms.remove(&program.id);
-        }
-        set_up
+        self.in_realm(program, |_, _| ())
     }
 
-    fn process_event(&self, id: i32, event: &[u8]) -> Outcome {
-        match self.realms.get(&id) {
-            Some(realm) if realm.processes_events() => realm.process_event(event, &self.tools),
-            realm => Outcome::skipped(realm.is_some_and(Realm::consumes_events)),
+    /// Runs the program's `processEvent`, if it has one. Fails when its realm cannot be prepared.
+    fn process_event(&mut self, program: &Rc<Program>, event: &[u8]) -> Result<Outcome, Failure> {
+        self.in_realm(program, |realm, tools| {
+            if realm.processes_events() {
+                realm.process_event(event, tools)
+            } else {
+                Outcome::skipped(realm.consumes_events())
+            }
+        })
+    }
+
+    fn in_realm<T>(
+        &mut self,
+        program: &Rc<Program>,
+        work: impl FnOnce(&Realm, &Tools) -> T,
+    ) -> Result<T, Failure> {
+        let realm = match self.realms.entry(program.id) {
+            Entry::Occupied(realm) => realm.into_mut(),
+            Entry::Vacant(place) => {
+                self.runtime.set_gc_threshold(self.tools.meter.used() + ROOM_FOR_A_REALM);
+                place.insert(Realm::load(&self.runtime, program, &self.tools)?)
+            }
+        };
+        if realm.processes_events()
+            && let Err(failure) = realm.set_up(&self.tools)
+        {
+            self.realms.remove(&program.id);
+            return Err(failure);
         }
+        Ok(work(realm, &self.tools))
     }
 }
 

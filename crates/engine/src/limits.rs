@@ -13,7 +13,7 @@ pub struct Limits {
     pub call: Duration,
     /// Bytes of the jsonb that a plugin may return.
     pub result_bytes: usize,
-    /// How deep events may nest, on their way in and out.
+    /// How deep events may nest: in what a plugin reads of them, and in what it returns.
     pub depth: usize,
 }
 

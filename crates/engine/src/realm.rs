@@ -11,7 +11,7 @@ use crate::globals::{self, script};
 use crate::host::{Level, LogLine};
 use crate::meta;
 use crate::program::Program;
-use crate::value::{self, Unrepresentable};
+use crate::value::{self, Lent, Returned, Unrepresentable};
 
 type Kept<T> = Persistent<T>;
 
@@ -48,7 +48,10 @@ impl Realm {
             let failed = |_| tools.failure(&ctx);
             tools
                 .meter
-                .while_building(|| globals::install(&ctx, program, tools))
+                .while_building(|| {
+                    tools.views.install(&ctx)?;
+                    globals::install(&ctx, program, tools)
+                })
                 .map_err(failed)?;
             let meta = meta::build(&ctx, program).map_err(failed)?;
             tools.run(&ctx, "const module = {exports: {}}; let exports = {};")?;
@@ -139,8 +142,10 @@ impl Realm {
     pub(crate) fn process_event(&self, event: &[u8], tools: &Tools) -> Outcome {
         self.context.with(|ctx| {
             tools.enter(&ctx);
-            let (verdict, failure) = self.turn(&ctx, event, tools);
+            let event = Lent::new(&tools.views, event);
+            let (verdict, failure) = self.turn(&ctx, &event, tools);
             let late = drain(&ctx, tools).err();
+            let late = if event.end() { late } else { late.or(Some(Failure::out_of_memory())) };
             // Memory that ran out in a floating promise looks like a rejection.
             let rejection = tools.rejections.take().map(|rejection| {
                 if tools.meter.refused() { Failure::out_of_memory() } else { rejection }
@@ -159,21 +164,21 @@ impl Realm {
         })
     }
 
-    fn turn<'js>(&self, ctx: &Ctx<'js>, event: &[u8], tools: &Tools) -> (Verdict, Option<Failure>) {
-        let input = jsonb::Document::new(event)
-            .map_err(|error| Failure::new(FailureKind::BadResult, error.to_string()))
-            .and_then(|event| {
-                value::to_js(ctx, event.root(), &tools.limits).map_err(|_| tools.failure(ctx))
-            });
-        let input = match input {
-            Ok(input) => input,
-            Err(failure) => return (Verdict::Unchanged, Some(failure)),
+    fn turn<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        event: &Lent<'_>,
+        tools: &Tools,
+    ) -> (Verdict, Option<Failure>) {
+        let given = match tools.views.event(ctx, event, &tools.limits) {
+            Ok(given) => given,
+            Err(_) => return (Verdict::Unchanged, Some(tools.failure(ctx))),
         };
-        let answer = self.call_process_event(ctx, input.clone(), tools).and_then(|returned| {
+        let answer = self.call_process_event(ctx, given.clone(), tools).and_then(|returned| {
             if is_falsy(&returned) {
                 return Ok((Verdict::Discarded, None));
             }
-            write_back(ctx, &returned, event, tools)
+            write_back(ctx, &returned, &given, event, tools)
         });
         let failure = match answer {
             Ok(turn) => return turn,
@@ -183,7 +188,7 @@ impl Realm {
             return (Verdict::Unchanged, Some(failure));
         }
         // The event goes on as the plugin left it, if that is still an event.
-        let left = write_back(ctx, &input, event, tools);
+        let left = write_back(ctx, &given, &given, event, tools);
         (left.map_or(Verdict::Unchanged, |(verdict, _)| verdict), Some(failure))
     }
 
@@ -215,25 +220,25 @@ impl Realm {
     }
 }
 
-/// The event that `value` is, compared with the one it was made from.
+/// The event that `value` is, compared with the one that was given.
 fn write_back<'js>(
     ctx: &Ctx<'js>,
     value: &Value<'js>,
-    event: &[u8],
+    given: &Value<'js>,
+    event: &Lent<'_>,
     tools: &Tools,
 ) -> Result<(Verdict, Option<Failure>), Failure> {
-    let bad = |why| Failure::new(FailureKind::BadResult, why);
-    let original = jsonb::Document::new(event).map_err(|error| bad(error.to_string()))?.root();
-    let returned = match value::write_event(ctx, value, original, &tools.limits, &tools.watch) {
-        Ok(returned) => returned,
-        Err(Unrepresentable::Exception) => {
-            return Err(tools.failure(ctx));
-        }
-        Err(Unrepresentable::Bad(why)) => return Err(bad(why)),
-    };
-    let verdict =
-        if returned.bytes == event { Verdict::Unchanged } else { Verdict::Changed(returned.bytes) };
-    let failure = returned.team_changed.then(|| {
+    let Tools { views, limits, watch, .. } = tools;
+    let Returned { bytes, team_changed } =
+        match value::write_event(ctx, value, given, event, views, limits, watch) {
+            Ok(returned) => returned,
+            Err(Unrepresentable::Exception) => return Err(tools.failure(ctx)),
+            Err(Unrepresentable::Bad(why)) => {
+                return Err(Failure::new(FailureKind::BadResult, why));
+            }
+        };
+    let verdict = bytes.map_or(Verdict::Unchanged, Verdict::Changed);
+    let failure = team_changed.then(|| {
         let message = "IllegalOperationError: a plugin cannot change team_id";
         Failure::new(FailureKind::TeamChanged, message)
     });

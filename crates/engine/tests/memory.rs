@@ -51,6 +51,49 @@ fn outcome_with(bytes: usize, program: &Program) -> Option<FailureKind> {
     first
 }
 
+/// Does to an event what makes a view ask for memory: reading, adding, handing over, keeping,
+/// writing back while its own code runs.
+const TOUCHY: &str = r#"
+    const kept = []
+    exports.processEvent = (event, { global }) => {
+        const { properties } = event
+        kept.push(properties.nested)
+        for (const key in properties) properties[key + '!'] = properties[key]
+        for (let i = 0; i < 40; i++) event['k' + i] = { ...properties }
+        properties.list.push(properties.list.map(item => ({ ...item, é: 'ü' })))
+        Object.freeze(properties.nested)
+        try { Object.defineProperty(properties, 'text', { get: () => properties.list, enumerable: true }) } catch {}
+        try { event.more = Object.entries(properties).length } catch {}
+        properties.late = { toJSON() { delete event.k3; event.k50 = JSON.stringify(properties.list); return kept } }
+        return { ...event, properties: { ...properties, copied: true } }
+    }"#;
+
+const TOUCHED: &str = r#"{"event": "x", "properties": {"n": 1.5, "10": "ten", "text": "ü☃",
+    "nested": {"text": "ü", "deeper": {"a": 1}}, "list": [{"a": 1}, {"b": "x"}, ["c"]]}}"#;
+
+#[test]
+fn wherever_memory_runs_out_in_a_view_there_is_an_outcome() {
+    let program = program(1, TOUCHY);
+    let mut realm = Bench::new();
+    assert_eq!(realm.run(&program, TOUCHED).failure, None);
+    let needed = realm.engine.memory_used();
+    let mut kinds = Vec::new();
+    // Only what the call itself takes; the realm is there already.
+    for bytes in (needed / 2..needed + 200_000).step_by(311) {
+        let mut bench = Bench::with_limits(Limits { memory: needed * 4, ..Limits::default() });
+        bench.run(&program, "1");
+        bench.engine.set_limits(Limits { memory: bytes, ..Limits::default() });
+        let outcome = bench.run(&program, TOUCHED);
+        bench.run(&program, TOUCHED);
+        kinds.push(outcome.failure.map(|failure| failure.kind));
+    }
+    assert_eq!(kinds.first(), Some(&Some(FailureKind::OutOfMemory)));
+    assert_eq!(kinds.last(), Some(&None));
+    let unexpected: Vec<_> =
+        kinds.iter().flatten().filter(|kind| **kind != FailureKind::OutOfMemory).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+}
+
 #[test]
 fn code_made_at_run_time_is_bounded_not_starved() {
     let mut bench = Bench::new();

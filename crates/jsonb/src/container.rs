@@ -70,6 +70,45 @@ impl<'a> Container<'a> {
         offset
     }
 
+    /// The entries of the first children, and their data.
+    pub(crate) fn first_children(&self, count: usize) -> Result<(&'a [u8], &'a [u8])> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let entries = self.entries.get(..count).ok_or(malformed)?;
+        let data = self.data()?.get(..self.start(count)).ok_or(malformed)?;
+        Ok((entries.as_flattened(), data))
+    }
+
+    /// The entries of neighbouring children.
+    pub(crate) fn entries(&self, range: Range<usize>) -> Result<std::slice::Iter<'a, [u8; WORD]>> {
+        let entries = self.entries.get(range).ok_or(Error::Malformed("entry out of range"))?;
+        Ok(entries.iter())
+    }
+
+    /// What follows the entries.
+    pub(crate) fn data(&self) -> Result<&'a [u8]> {
+        self.bytes
+            .get(WORD + self.entries.len() * WORD..)
+            .ok_or(Error::Malformed("entries exceed their container"))
+    }
+
+    /// Whether containers nest deeper here than so many levels, this one included.
+    pub(crate) fn is_deeper_than(&self, levels: usize) -> Result<bool> {
+        let Some(below) = levels.checked_sub(1) else { return Ok(true) };
+        // Every level takes a header and an entry.
+        if self.bytes.len() < levels.saturating_mul(2 * WORD) {
+            return Ok(false);
+        }
+        for (index, word) in self.entries.iter().enumerate() {
+            if Entry(u32::from_ne_bytes(*word)).kind() == Some(Kind::Container) {
+                let child = self.child(index)?.aligned_bytes()?;
+                if Container::open(child)?.1.is_deeper_than(below)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) fn child(&self, index: usize) -> Result<Child<'a>> {
         Child::new(self, self.entry(index)?, self.start(index))
     }
@@ -114,11 +153,9 @@ impl<'a> Child<'a> {
     }
 
     fn data(&self, start: usize) -> Result<&'a [u8]> {
-        let base = WORD + self.container.entries.len() * WORD;
         self.container
-            .bytes
-            .get(base..)
-            .and_then(|data| data.get(start..self.span.end))
+            .data()?
+            .get(start..self.span.end)
             .ok_or(Error::Malformed("entry exceeds its container"))
     }
 }

@@ -19,6 +19,24 @@ pub(crate) enum Form {
     Spliced,
 }
 
+impl Form {
+    /// The form of what is copied as bytes.
+    pub(crate) fn of_bytes(entry: Entry) -> Option<Self> {
+        Some(match entry.kind()? {
+            Kind::Null => Form::Null,
+            Kind::False => Form::False,
+            Kind::True => Form::True,
+            Kind::String => Form::String,
+            Kind::Numeric => Form::Number,
+            Kind::Container => Form::Spliced,
+        })
+    }
+
+    pub(crate) fn is_aligned(self) -> bool {
+        matches!(self, Form::Number | Form::Array | Form::Object | Form::Spliced)
+    }
+}
+
 /// A value or key of the document. Places are `u32`, enough for what [`crate::Limits`] admits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
@@ -57,6 +75,10 @@ impl Node {
         self.size as usize
     }
 
+    pub(crate) fn is_string(&self) -> bool {
+        self.form == Form::String
+    }
+
     /// The data of a leaf.
     pub(crate) fn bytes<'d>(&self, data: &'d [u8]) -> &'d [u8] {
         let start = self.start as usize;
@@ -75,7 +97,7 @@ impl Node {
     }
 
     fn is_aligned(&self) -> bool {
-        matches!(self.kind(), Kind::Numeric | Kind::Container)
+        self.form.is_aligned()
     }
 
     /// Where the node ends if the one before it ended at `offset`.
@@ -101,6 +123,10 @@ impl Output {
         &self.payload
     }
 
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.payload)
+    }
+
     pub(crate) fn lay_out(&mut self, root: Node, children: &[Node], data: &[u8]) {
         self.payload.clear();
         self.payload.reserve(root.size() + 2 * WORD);
@@ -117,18 +143,23 @@ impl Output {
     fn container(&mut self, root: Node, children: &[Node], data: &[u8]) {
         self.open(root, children);
         while let Some(left) = self.path.last_mut() {
-            let Some(index) = left.next() else {
+            let nodes = &children[left.start as usize..left.end as usize];
+            let mut run = Run::default();
+            let nested = nodes.iter().position(|node| match node.form {
+                Form::Array | Form::Object => true,
+                _ => {
+                    run.take(node, data, &mut self.payload);
+                    false
+                }
+            });
+            run.flush(data, &mut self.payload);
+            let Some(nested) = nested else {
                 self.path.pop();
                 continue;
             };
-            let node = children[index as usize];
-            if node.is_aligned() {
-                self.payload.resize(align(self.payload.len()), 0);
-            }
-            match node.form {
-                Form::Array | Form::Object => self.open(node, children),
-                _ => self.payload.extend_from_slice(node.bytes(data)),
-            }
+            left.start += nested as u32 + 1;
+            self.payload.resize(align(self.payload.len()), 0);
+            self.open(nodes[nested], children);
         }
     }
 
@@ -155,5 +186,36 @@ impl Output {
             };
             self.payload.extend_from_slice(&entry.0.to_ne_bytes());
         }
+    }
+}
+
+/// Data that lies in the payload as it lies where it was given, so that it is copied at once.
+#[derive(Default)]
+struct Run {
+    start: usize,
+    end: usize,
+}
+
+impl Run {
+    /// Adds a leaf's data; what does not fit behind the rest ends the run.
+    #[inline]
+    fn take(&mut self, leaf: &Node, data: &[u8], payload: &mut Vec<u8>) {
+        let start = leaf.start as usize;
+        let unaligned = payload.len() + (self.end - self.start);
+        let place = if leaf.is_aligned() { align(unaligned) } else { unaligned };
+        // The gap is padding here, and must be padding there.
+        let gap = place - unaligned;
+        let fits = self.end + gap == start && data[self.end..start].iter().all(|byte| *byte == 0);
+        if !fits {
+            self.flush(data, payload);
+            payload.resize(place, 0);
+            self.start = start;
+        }
+        self.end = start + leaf.size();
+    }
+
+    fn flush(&mut self, data: &[u8], payload: &mut Vec<u8>) {
+        payload.extend_from_slice(&data[self.start..self.end]);
+        *self = Run::default();
     }
 }

@@ -70,6 +70,18 @@ impl<'a> Ref<'a> {
     }
 }
 
+impl Ref<'_> {
+    /// Whether arrays and objects nest deeper here than so many levels. Looks at entries only.
+    pub fn is_deeper_than(&self, levels: usize) -> Result<bool> {
+        match self {
+            Ref::Array(Array { container }) | Ref::Object(Object { container }) => {
+                container.is_deeper_than(levels)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
 fn text(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)
 }
@@ -104,7 +116,7 @@ impl<'a> Array<'a> {
         Elements { cursor: Cursor::at(self.container, 0), left: self.len() }
     }
 
-    /// The array as a payload of its own.
+    /// The array as bytes. They are a payload of their own, as long as they stay aligned.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.container.bytes()
     }
@@ -163,9 +175,49 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The object as a payload of its own.
+    /// The key at `index` in the order of the keys; `None` beyond the end.
+    pub fn key(&self, index: usize) -> Result<Option<&'a str>> {
+        if index >= self.len() {
+            return Ok(None);
+        }
+        text(self.container.child(index)?.key_bytes()?).map(Some)
+    }
+
+    /// The value at `index` in the order of the keys; `None` beyond the end.
+    pub fn value(&self, index: usize) -> Result<Option<Ref<'a>>> {
+        if index >= self.len() {
+            return Ok(None);
+        }
+        Ref::decode(&self.container.child(self.len() + index)?).map(Some)
+    }
+
+    /// The keys in their order. The first error ends the iteration.
+    pub fn keys(&self) -> impl Iterator<Item = Result<&'a str>> + use<'a> {
+        let mut cursor = Cursor::at(self.container, 0);
+        let mut left = self.len();
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let key = cursor.advance().and_then(|child| text(child.key_bytes()?));
+            if key.is_err() {
+                left = 0;
+            }
+            Some(key)
+        })
+    }
+
+    /// All that says what the keys are: their entries, and their text as it lies in the data. Two
+    /// objects for which both are equal have the same keys.
+    pub fn key_bytes(&self) -> Result<(&'a [u8], &'a [u8])> {
+        self.container.first_children(self.len())
+    }
+
+    /// The object as bytes. They are a payload of their own, as long as they stay aligned.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.container.bytes()
+    }
+
+    pub(crate) fn container(&self) -> Container<'a> {
+        self.container
     }
 
     /// How the key at `index` stands to `key`. Most keys differ in length, which the entry tells

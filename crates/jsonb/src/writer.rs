@@ -1,9 +1,13 @@
 //! The writer: takes a document event by event. Children of open containers wait in `pending`;
 //! when their container ends they move to `children`, in the order in which they will be laid out.
 
+use std::ops::Range;
+
+use crate::container::Container;
 use crate::decimal::Decimal;
 use crate::emit::{self, Form, Node};
-use crate::{Error, Limits, Ref, Result};
+use crate::layout::{Entry, WORD, align};
+use crate::{Error, Limits, Object, Ref, Result};
 
 /// Builds a jsonb payload from events.
 ///
@@ -36,13 +40,40 @@ pub struct Writer {
     output: emit::Output,
 }
 
+/// Neighbouring children of another container, whose data lies copied here.
+struct Copied<'a> {
+    entries: std::slice::Iter<'a, [u8; WORD]>,
+    /// Where the next child, all, and the end are in the data of their container.
+    next: usize,
+    start: usize,
+    end: usize,
+    copy: usize,
+}
+
+impl Copied<'_> {
+    #[inline]
+    fn next_node(&mut self) -> Result<Node> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let entry = Entry(u32::from_ne_bytes(*self.entries.next().ok_or(malformed)?));
+        let form = Form::of_bytes(entry).ok_or(Error::Malformed("unknown type of entry"))?;
+        let start = if form.is_aligned() { align(self.next) } else { self.next };
+        let end = entry.end(self.next);
+        if start > end || end > self.end {
+            return Err(malformed);
+        }
+        self.next = end;
+        Ok(Node::leaf(form, self.copy + (start - self.start), end - start))
+    }
+}
+
 /// A container whose end has not come.
 #[derive(Debug)]
 enum Open {
     /// An array, its children from `first` on in `pending`.
     Array { first: usize },
-    /// An object: keys and values by turns from `first` on.
-    Object { first: usize, wants_value: bool },
+    /// An object: keys and values by turns from `first` on; `sorted` while each key came after all
+    /// before it.
+    Object { first: usize, wants_value: bool, sorted: bool },
 }
 
 impl Writer {
@@ -68,7 +99,7 @@ impl Writer {
     /// Opens an object; [`key`](Writer::key) and a value follow by turns until [`end`](Writer::end).
     pub fn begin_object(&mut self) -> Result<()> {
         let first = self.pending.len();
-        self.event(|writer| writer.begin(Open::Object { first, wants_value: false }))
+        self.event(|writer| writer.begin(Open::Object { first, wants_value: false, sorted: true }))
     }
 
     /// Opens an array; its elements follow until [`end`](Writer::end).
@@ -81,7 +112,9 @@ impl Writer {
     pub fn key(&mut self, key: &str) -> Result<()> {
         self.event(|writer| {
             writer.admit_key()?;
-            writer.push_string(key)
+            writer.push_string(key)?;
+            writer.check_order(writer.pending.len() - 1);
+            Ok(())
         })
     }
 
@@ -129,8 +162,35 @@ impl Writer {
         self.value(|writer| writer.push(form, bytes))
     }
 
+    /// Copies neighbouring pairs of another document's object into the open one: keys and values as
+    /// bytes, undecoded. Says how many bytes of data these were.
+    pub fn splice_pairs(&mut self, object: Object<'_>, pairs: Range<usize>) -> Result<usize> {
+        let before = self.data.len();
+        if !pairs.is_empty() {
+            self.event(|writer| writer.copy_pairs(object.container(), pairs))?;
+        }
+        Ok(self.data.len() - before)
+    }
+
     /// The payload of the document, to be put behind a varlena header.
     pub fn finish(&mut self) -> Result<&[u8]> {
+        self.lay_out()?;
+        Ok(self.output.payload())
+    }
+
+    /// The payload of the document, for good.
+    pub fn take(&mut self) -> Result<Vec<u8>> {
+        self.lay_out()?;
+        Ok(self.output.take())
+    }
+
+    /// Bytes of memory that are kept for the next document.
+    pub fn capacity(&self) -> usize {
+        let nodes = self.pending.capacity() + self.children.capacity();
+        self.data.capacity() + nodes * size_of::<Node>()
+    }
+
+    fn lay_out(&mut self) -> Result<()> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -142,8 +202,7 @@ impl Writer {
         };
         let limit = self.limits.size;
         self.output.lay_out(root, &self.children, &self.data);
-        let payload = self.output.payload();
-        if payload.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(payload) }
+        if self.output.payload().len() > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
     }
 
     fn event(&mut self, event: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
@@ -175,13 +234,17 @@ impl Writer {
     fn close(&mut self) -> Result<()> {
         let (form, first) = match self.open.pop() {
             Some(Open::Array { first }) => (Form::Array, first),
-            Some(Open::Object { first, wants_value: false }) => (Form::Object, first),
+            Some(Open::Object { first, wants_value: false, sorted }) => {
+                if !sorted {
+                    self.sort_pairs(first);
+                }
+                (Form::Object, first)
+            }
             Some(Open::Object { .. }) => return Err(Error::Misplaced("a key without its value")),
             None => return Err(Error::Misplaced("an end without a beginning")),
         };
         let start = self.children.len();
         if form == Form::Object {
-            self.sort_pairs(first);
             let pairs = self.pending[first..].as_chunks::<2>().0;
             self.children.extend(pairs.iter().map(|[key, _]| key));
             self.children.extend(pairs.iter().map(|[_, value]| value));
@@ -195,7 +258,7 @@ impl Writer {
     }
 
     fn admit_key(&mut self) -> Result<()> {
-        let Some(Open::Object { first, wants_value }) = self.open.last_mut() else {
+        let Some(Open::Object { first, wants_value, .. }) = self.open.last_mut() else {
             return Err(Error::Misplaced("a key outside an object"));
         };
         if *wants_value {
@@ -228,6 +291,57 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// What the children of the range have in common is copied at once, padding included.
+    fn copy_pairs(&mut self, container: Container<'_>, pairs: Range<usize>) -> Result<()> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let count = container.children() / 2;
+        let data = container.data()?;
+        if pairs.end > count {
+            return Err(malformed);
+        }
+        match self.open.last() {
+            Some(Open::Object { first, wants_value: false, .. }) => {
+                if (self.pending.len() - first) / 2 + pairs.len() > self.limits.pairs {
+                    return Err(Error::TooManyPairs { limit: self.limits.pairs });
+                }
+            }
+            _ => return Err(Error::Misplaced("pairs where no key is due")),
+        }
+        let mut keys = self.copy_children(container, data, pairs.clone())?;
+        let mut values =
+            self.copy_children(container, data, count + pairs.start..count + pairs.end)?;
+        self.pending.reserve(2 * pairs.len());
+        let first = self.pending.len();
+        for _ in pairs {
+            let key = keys.next_node()?;
+            if !key.is_string() {
+                return Err(Error::Malformed("key is not a string"));
+            }
+            self.pending.push(key);
+            self.pending.push(values.next_node()?);
+        }
+        self.check_order(first);
+        self.check_room()
+    }
+
+    /// Copies the data of neighbouring children at once, padding included.
+    fn copy_children<'a>(
+        &mut self,
+        container: Container<'a>,
+        data: &[u8],
+        children: Range<usize>,
+    ) -> Result<Copied<'a>> {
+        let start = container.start(children.start);
+        let end = container.start(children.end);
+        let bytes = data.get(start..end).ok_or(Error::Malformed("entry exceeds its container"))?;
+        // Modulo the alignment the copy lies as the source did, so that both have the same padding.
+        let misfit = (start % WORD + WORD - self.data.len() % WORD) % WORD;
+        self.data.resize(self.data.len() + misfit, 0);
+        let copy = self.data.len();
+        self.data.extend_from_slice(bytes);
+        Ok(Copied { entries: container.entries(children)?, next: start, start, end, copy })
     }
 
     fn push_string(&mut self, value: &str) -> Result<()> {
@@ -270,6 +384,18 @@ impl Writer {
 
     fn too_large(&self) -> Error {
         Error::TooLarge { limit: self.limits.size }
+    }
+
+    /// Notes whether the key at `key` in `pending` comes after the one before it. Mostly they come
+    /// in order, and need no sorting.
+    fn check_order(&mut self, key: usize) {
+        let Some(Open::Object { first, sorted, .. }) = self.open.last_mut() else { return };
+        if *sorted && key >= *first + 2 {
+            let [previous, this] = [key - 2, key].map(|place| &self.pending[place]);
+            let order = previous.size().cmp(&this.size());
+            *sorted =
+                order.then_with(|| previous.bytes(&self.data).cmp(this.bytes(&self.data))).is_lt();
+        }
     }
 
     /// Sorts the pairs from `first` on by key and leaves out those that a later one overwrites.

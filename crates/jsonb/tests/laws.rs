@@ -125,6 +125,56 @@ proptest! {
         prop_assert_eq!(writer.finish().unwrap(), source);
     }
 
+    /// Runs of pairs among pairs written one by one, in any order and over each other.
+    #[test]
+    fn spliced_pairs_equal_pairs_written_anew(
+        pairs in hash_map(text(), document(), 0..90),
+        runs in vec((0..90usize, 0..90usize, any::<bool>()), 1..6),
+    ) {
+        let source = payload(&Value::from_iter(pairs));
+        let Ref::Object(object) = Document::new(&source).unwrap().root() else { return Ok(()) };
+        let (mut spliced, mut anew) = (Writer::new(), Writer::new());
+        spliced.begin_object().unwrap();
+        anew.begin_object().unwrap();
+        for (start, end, with_a_key) in runs {
+            let run = start.min(object.len())..end.min(object.len());
+            spliced.splice_pairs(object, run.clone()).unwrap();
+            for index in run {
+                let (key, value) = object.pair(index).unwrap().unwrap();
+                prop_assert_eq!(object.key(index).unwrap(), Some(key));
+                anew.key(key).unwrap();
+                anew.splice(value).unwrap();
+            }
+            if with_a_key {
+                for writer in [&mut spliced, &mut anew] {
+                    writer.key("ab").unwrap();
+                    writer.bool(true).unwrap();
+                }
+            }
+        }
+        for writer in [&mut spliced, &mut anew] {
+            writer.end().unwrap();
+        }
+        prop_assert_eq!(spliced.finish().unwrap(), anew.finish().unwrap());
+        prop_assert!(spliced.take().unwrap() == anew.finish().unwrap());
+    }
+
+    #[test]
+    fn the_depth_is_how_deeply_it_nests(value in document()) {
+        fn depth(value: &Value) -> usize {
+            match value {
+                Value::Array(elements) => 1 + elements.iter().map(depth).max().unwrap_or(0),
+                Value::Object(pairs) => 1 + pairs.values().map(depth).max().unwrap_or(0),
+                _ => 0,
+            }
+        }
+        let source = payload(&value);
+        let root = Document::new(&source).unwrap().root();
+        for levels in 0..8 {
+            prop_assert_eq!(root.is_deeper_than(levels).unwrap(), depth(&value) > levels);
+        }
+    }
+
     #[test]
     fn a_lookup_equals_a_scan(pairs in hash_map(text(), any::<i64>(), 0..150), foreign in text()) {
         let source = payload(&Value::from_iter(pairs));
@@ -190,7 +240,12 @@ proptest! {
             let _ = object.get("ab");
             for index in 0..object.len().min(100) {
                 let _ = object.pair(index);
+                let mut writer = Writer::new();
+                writer.begin_object().unwrap();
+                let _ = writer.splice_pairs(object, index..object.len());
+                let _ = writer.end().and_then(|()| writer.finish().map(<[u8]>::to_vec));
             }
+            let _ = (object.key_bytes(), object.keys().count(), Ref::Object(object).is_deeper_than(3));
         }
     }
 

@@ -1,9 +1,12 @@
 //! JavaScript values as QuickJS itself hands them around: for the conversion of events, where the
 //! safe wrappers' second reference, to the context, would be taken and dropped for every value.
 
+use std::ffi::c_char;
 use std::slice;
 
 use rquickjs::{Ctx, Error, Result, Value, qjs};
+
+use super::lazy::{Prototypes, View, Views, is_untouched};
 
 /// An owned reference to a value, for no longer than the context is borrowed.
 pub(super) struct Raw<'a, 'js> {
@@ -35,6 +38,52 @@ impl<'a, 'js> Raw<'a, 'js> {
         // SAFETY: the value is alive, and a second reference is made.
         let value = unsafe { qjs::JS_DupValue(ctx.as_raw().as_ptr(), value.as_raw()) };
         Raw { ctx, value }
+    }
+
+    /// Another reference to a live value.
+    ///
+    /// # Safety
+    /// `value` is alive, and of the context.
+    pub(super) unsafe fn again(ctx: &'a Ctx<'js>, value: qjs::JSValue) -> Self {
+        // SAFETY: alive by contract; a second reference is made.
+        Raw { ctx, value: unsafe { qjs::JS_DupValue(ctx.as_raw().as_ptr(), value) } }
+    }
+
+    /// The view that stands behind the object, while it is held here.
+    pub(super) fn view(&self, views: &Views) -> Option<&View> {
+        // SAFETY: the object is alive as long as this reference, and its view as long as it.
+        views.view(self.value).map(|view| unsafe { view.as_ref() })
+    }
+
+    /// Whether a view and all below it is as the event has it.
+    pub(super) fn is_untouched(&self, view: &View, prototypes: Prototypes) -> bool {
+        // SAFETY: the object is alive; the view is what stands behind it.
+        unsafe { is_untouched(self.context(), prototypes, self.value, view) }
+    }
+
+    /// Whether this is that value itself, as far as no code has to run to know it.
+    pub(super) fn is_primitive(&self, value: qjs::JSValue) -> bool {
+        // SAFETY: read as what the tags say; of texts only the addresses are compared.
+        unsafe {
+            let tag = self.tag();
+            tag == qjs::JS_VALUE_GET_NORM_TAG(value)
+                && match tag {
+                    qjs::JS_TAG_NULL => true,
+                    qjs::JS_TAG_INT => {
+                        qjs::JS_VALUE_GET_INT(self.value) == qjs::JS_VALUE_GET_INT(value)
+                    }
+                    qjs::JS_TAG_BOOL => {
+                        qjs::JS_VALUE_GET_BOOL(self.value) == qjs::JS_VALUE_GET_BOOL(value)
+                    }
+                    qjs::JS_TAG_FLOAT64 => {
+                        qjs::JS_VALUE_GET_FLOAT64(self.value) == qjs::JS_VALUE_GET_FLOAT64(value)
+                    }
+                    qjs::JS_TAG_STRING => {
+                        qjs::JS_VALUE_GET_PTR(self.value) == qjs::JS_VALUE_GET_PTR(value)
+                    }
+                    _ => false,
+                }
+        }
     }
 
     pub(super) fn undefined(ctx: &'a Ctx<'js>) -> Self {
@@ -162,13 +211,13 @@ impl<'a, 'js> Raw<'a, 'js> {
         if result < 0 { Err(Error::Exception) } else { Ok(keys) }
     }
 
-    /// Passes a string's UTF-8 on, with lone surrogates as QuickJS writes them.
-    pub(super) fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    /// A string's UTF-8, with lone surrogates as QuickJS writes them.
+    pub(super) fn text(&self) -> Result<Text<'a, 'js>> {
         let mut length = 0;
-        // SAFETY: QuickJS gives `length` bytes that live until they are freed here.
+        // SAFETY: the value is alive; QuickJS gives `length` bytes, or null.
         unsafe {
-            let text = qjs::JS_ToCStringLen2(self.context(), &mut length, self.value, false);
-            read_text(self.ctx, text, length as usize, read)
+            let start = qjs::JS_ToCStringLen2(self.context(), &mut length, self.value, false);
+            Text::own(self.ctx, start, length as usize)
         }
     }
 
@@ -218,23 +267,34 @@ pub(super) struct Key<'a, 'js> {
 }
 
 impl<'a, 'js> Key<'a, 'js> {
-    /// The key of an ASCII name.
-    pub(super) fn named(ctx: &'a Ctx<'js>, name: &str) -> Result<Self> {
-        debug_assert!(name.is_ascii());
-        // SAFETY: pointer and length are of one live str; the atom is owned.
-        let atom = unsafe {
-            qjs::JS_NewAtomLen(ctx.as_raw().as_ptr(), name.as_ptr().cast(), name.len() as _)
-        };
-        if atom == qjs::JS_ATOM_NULL { Err(Error::Exception) } else { Ok(Key { ctx, atom }) }
+    /// Takes over a reference to an atom.
+    ///
+    /// # Safety
+    /// The reference is the caller's own, of the context.
+    pub(super) unsafe fn own(ctx: &'a Ctx<'js>, atom: qjs::JSAtom) -> Self {
+        Key { ctx, atom }
     }
 
-    pub(super) fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    /// Another reference to a live atom.
+    ///
+    /// # Safety
+    /// `atom` is alive, and of the context.
+    pub(super) unsafe fn again(ctx: &'a Ctx<'js>, atom: qjs::JSAtom) -> Self {
+        // SAFETY: alive by contract; a second reference is made.
+        Key { ctx, atom: unsafe { qjs::JS_DupAtom(ctx.as_raw().as_ptr(), atom) } }
+    }
+
+    pub(super) fn atom(&self) -> qjs::JSAtom {
+        self.atom
+    }
+
+    pub(super) fn text(&self) -> Result<Text<'a, 'js>> {
         let mut length = 0;
-        // SAFETY: QuickJS gives `length` bytes that live until they are freed here.
+        // SAFETY: the atom is alive; QuickJS gives `length` bytes, or null.
         unsafe {
             let ctx = self.ctx.as_raw().as_ptr();
-            let text = qjs::JS_AtomToCStringLen(ctx, &mut length, self.atom);
-            read_text(self.ctx, text, length as usize, read)
+            let start = qjs::JS_AtomToCStringLen(ctx, &mut length, self.atom);
+            Text::own(self.ctx, start, length as usize)
         }
     }
 }
@@ -246,21 +306,29 @@ impl Drop for Key<'_, '_> {
     }
 }
 
-/// # Safety
-/// `text` is null or points to `length` bytes that QuickJS has given and not yet got back.
-unsafe fn read_text<R>(
-    ctx: &Ctx<'_>,
-    text: *const std::ffi::c_char,
+/// A text of QuickJS's, given back at the end.
+pub(super) struct Text<'a, 'js> {
+    ctx: &'a Ctx<'js>,
+    start: *const c_char,
     length: usize,
-    read: impl FnOnce(&[u8]) -> R,
-) -> Result<R> {
-    if text.is_null() {
-        return Err(Error::Exception);
+}
+
+impl<'a, 'js> Text<'a, 'js> {
+    /// # Safety
+    /// `start` is null or points to `length` bytes that QuickJS has given and not yet got back.
+    unsafe fn own(ctx: &'a Ctx<'js>, start: *const c_char, length: usize) -> Result<Self> {
+        if start.is_null() { Err(Error::Exception) } else { Ok(Text { ctx, start, length }) }
     }
-    // SAFETY: by contract.
-    unsafe {
-        let result = read(slice::from_raw_parts(text.cast(), length));
-        qjs::JS_FreeCString(ctx.as_raw().as_ptr(), text);
-        Ok(result)
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: so many bytes are there until they are given back.
+        unsafe { slice::from_raw_parts(self.start.cast(), self.length) }
+    }
+}
+
+impl Drop for Text<'_, '_> {
+    fn drop(&mut self) {
+        // SAFETY: given back once.
+        unsafe { qjs::JS_FreeCString(self.ctx.as_raw().as_ptr(), self.start) };
     }
 }

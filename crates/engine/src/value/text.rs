@@ -43,7 +43,7 @@ pub(crate) fn text_of_string<'js>(ctx: &Ctx<'js>, string: &Value<'js>) -> Option
     if !string.is_string() {
         return None;
     }
-    string.with_bytes(|bytes| storable(bytes).into_owned()).ok()
+    string.text().ok().map(|text| storable(text.bytes()).into_owned())
 }
 
 /// A string of QuickJS's as PostgreSQL can hold it: U+0000 and lone surrogates become U+FFFD.

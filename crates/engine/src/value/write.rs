@@ -8,16 +8,16 @@
 //! | `BigInt`, a cycle | a `TypeError` |
 //! | U+0000 and lone surrogates, which jsonb cannot hold | U+FFFD |
 //!
-//! A number that still equals the one at the same place of the original is copied from there, so
-//! that digits beyond a double's survive.
+//! A view that nobody touched is copied as bytes. A number that still equals the one at the same
+//! place of the original is copied from there, so that digits beyond a double's survive.
 
-use std::cmp::Ordering;
-use std::iter::Peekable;
+mod object;
 
-use jsonb::{Object, Pairs, Ref, Writer};
+use jsonb::{Ref, Writer};
 use rquickjs::function::This;
 use rquickjs::{Coerced, Ctx, Error, Exception, Function, Result, Value, qjs};
 
+use super::lazy::{Lent, Prototypes, Source, Views};
 use super::raw::{Key, Raw};
 use super::text::storable;
 
@@ -26,7 +26,8 @@ use crate::watch::Watch;
 
 /// The event as a plugin left it.
 pub(crate) struct Returned {
-    pub(crate) bytes: Vec<u8>,
+    /// `None` when it is what it was.
+    pub(crate) bytes: Option<Vec<u8>>,
     /// The plugin had changed `team_id`; the bytes hold the original one.
     pub(crate) team_changed: bool,
 }
@@ -51,38 +52,68 @@ impl From<Error> for Unrepresentable {
     }
 }
 
-/// Writes the event that JavaScript holds; `original` is what it was made from.
+/// Writes the event that JavaScript holds. `given` is what the plugin got for it, a value on the
+/// `original` bytes.
 pub(crate) fn write_event<'js>(
     ctx: &Ctx<'js>,
     event: &Value<'js>,
-    original: Ref<'_>,
+    given: &Value<'js>,
+    original: &Lent<'_>,
+    views: &Views,
     limits: &Limits,
     watch: &Watch,
 ) -> std::result::Result<Returned, Unrepresentable> {
+    let event = Raw::of(ctx, event);
+    let prototypes = Prototypes::of(ctx.as_raw().as_ptr(), views);
+    if let (Some(view), Some(prototypes)) = (event.view(views), prototypes)
+        && view.is_all_of(original.source())
+        && event.is_untouched(view, prototypes)
+    {
+        return Ok(Returned { bytes: None, team_changed: false });
+    }
     let mut writing = Writing {
         ctx,
-        to_json: Key::named(ctx, "toJSON")?,
-        out: Writer::new(),
+        views,
+        original: original.source(),
+        prototypes,
+        // SAFETY: the runtime keeps the key until its end.
+        to_json: unsafe { Key::again(ctx, views.to_json()) },
+        out: views.take_writer(),
         ancestors: Vec::new(),
         limits,
         watch,
         written: 0,
         team_changed: false,
     };
-    let event = writing.resolve(Raw::of(ctx, event), "")?;
-    if !event.is_object() || event.is_function() || event.is_array()? {
-        return Err(Unrepresentable::Bad("processEvent must return an event object".to_owned()));
-    }
-    writing.value(&event, Some(original))?;
-    let team_changed = writing.team_changed;
-    let bytes = writing.out.finish()?.to_vec();
+    let written = writing.event(event, given);
+    let Writing { team_changed, mut out, .. } = writing;
+    let bytes = written.and_then(|()| Ok(out.take()?));
+    views.keep_writer(out);
+    let bytes = Some(bytes?).filter(|bytes| !original.source().is(bytes));
     Ok(Returned { bytes, team_changed })
+}
+
+/// What stands, or stood, in the place of a value in the original.
+struct Before<'a, 'js, 'o> {
+    value: Ref<'o>,
+    /// The view that a plugin got for it.
+    view: Option<Raw<'a, 'js>>,
+}
+
+impl<'o> Before<'_, '_, 'o> {
+    fn only(value: Ref<'o>) -> Self {
+        Before { value, view: None }
+    }
 }
 
 struct Writing<'a, 'js> {
     ctx: &'a Ctx<'js>,
+    views: &'a Views,
+    original: &'a Source,
+    /// `None` when no view can be taken for what its bytes say.
+    prototypes: Option<Prototypes>,
     to_json: Key<'a, 'js>,
-    out: Writer,
+    out: Box<Writer>,
     /// The objects around the one being written, outermost first: a value among them is a cycle.
     ancestors: Vec<*const u8>,
     limits: &'a Limits,
@@ -101,6 +132,18 @@ const ENTRY_BYTES: usize = 12;
 const BYTES_PER_POLL: usize = 16 << 10;
 
 impl<'a, 'js> Writing<'a, 'js> {
+    fn event(&mut self, event: Raw<'a, 'js>, given: &Value<'js>) -> Written {
+        let event = self.resolve(event, "")?;
+        if !event.is_object() || event.is_function() || event.is_array()? {
+            return Err(Unrepresentable::Bad(
+                "processEvent must return an event object".to_owned(),
+            ));
+        }
+        let before = self.original.root()?;
+        let before = Before { value: before, view: Some(Raw::of(self.ctx, given)) };
+        self.value(&event, Some(&before))
+    }
+
     /// The value that stands for `value` in JSON: `toJSON` called, boxed primitives unboxed.
     fn resolve(&self, value: Raw<'a, 'js>, key: &str) -> Result<Raw<'a, 'js>> {
         if !value.is_object() {
@@ -141,10 +184,17 @@ impl<'a, 'js> Writing<'a, 'js> {
     }
 
     /// Writes a resolved value. What has no JSON form is `null` here; objects leave it out before.
-    fn value(&mut self, value: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
+    fn value(&mut self, value: &Raw<'a, 'js>, before: Option<&Before<'a, 'js, '_>>) -> Written {
         self.account(ENTRY_BYTES)?;
+        if value.is_object() && !value.is_function() {
+            return self.container(value, before);
+        }
+        self.primitive(value, before.map(|before| before.value))
+    }
+
+    fn primitive(&mut self, value: &Raw<'a, 'js>, before: Option<Ref<'_>>) -> Written {
         if let Some(number) = value.as_number() {
-            match original {
+            match before {
                 Some(Ref::Number(exact)) if exact.to_f64() == number => {
                     self.out.splice(Ref::Number(exact))?;
                 }
@@ -157,123 +207,79 @@ impl<'a, 'js> Writing<'a, 'js> {
         } else if let Some(flag) = value.as_bool() {
             self.out.bool(flag)?;
         } else if value.is_string() {
-            value.with_bytes(|bytes| {
-                self.account(bytes.len())?;
-                Ok::<_, Unrepresentable>(self.out.string(&storable(bytes))?)
-            })??;
+            let text = value.text()?;
+            self.account(text.bytes().len())?;
+            self.out.string(&storable(text.bytes()))?;
         } else if matches!(value.tag(), qjs::JS_TAG_BIG_INT | qjs::JS_TAG_SHORT_BIG_INT) {
             return Err(Exception::throw_type(self.ctx, "a BigInt cannot be stored as JSON").into());
-        } else if value.is_object() && !value.is_function() {
-            self.container(value, original)?;
         } else {
             self.out.null()?;
         }
         Ok(())
     }
 
-    fn container(&mut self, value: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
+    fn container(&mut self, value: &Raw<'a, 'js>, before: Option<&Before<'a, 'js, '_>>) -> Written {
         if self.ancestors.contains(&value.address()) {
             return Err(Exception::throw_type(self.ctx, "the event contains itself").into());
         }
         if self.ancestors.len() >= self.limits.depth {
-            return Err(Unrepresentable::Bad(format!(
-                "the result is nested deeper than {} levels",
-                self.limits.depth
-            )));
+            return Err(self.too_deep());
         }
         self.ancestors.push(value.address());
         if value.is_array()? {
-            self.array(value, original)?;
+            self.array(value, before)?;
         } else {
-            self.object(value, original)?;
+            self.object(value, before)?;
         }
         self.ancestors.pop();
         Ok(())
     }
 
-    fn array(&mut self, array: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
-        let original = match original {
-            Some(Ref::Array(array)) => Some(array),
+    fn array(&mut self, array: &Raw<'a, 'js>, before: Option<&Before<'_, '_, '_>>) -> Written {
+        let mut before = match before.map(|before| before.value) {
+            Some(Ref::Array(array)) => Some(array.iter()),
             _ => None,
         };
         self.out.begin_array()?;
         for index in 0..array.length()? {
-            let mut element = array.element(index)?;
-            if element.is_object() {
-                element = self.resolve(element, &index.to_string())?;
+            let element = array.element(index)?;
+            let before = before.as_mut().and_then(Iterator::next).transpose()?;
+            if !self.untouched(&element, |_| Ok(()))? {
+                let element = match element.is_object() {
+                    true => self.resolve(element, &index.to_string())?,
+                    false => element,
+                };
+                self.value(&element, before.map(Before::only).as_ref())?;
             }
-            let index = usize::try_from(index).unwrap_or(usize::MAX);
-            let before = original.map_or(Ok(None), |array| array.get(index))?;
-            self.value(&element, before)?;
         }
         self.out.end()?;
         Ok(())
     }
 
-    fn object(&mut self, object: &Raw<'a, 'js>, original: Option<Ref<'_>>) -> Written {
-        let mut original = match original {
-            Some(Ref::Object(object)) => Some(Originals::of(object)),
-            _ => None,
-        };
-        let is_event = self.ancestors.len() == 1;
-        let mut team_seen = false;
-        self.out.begin_object()?;
-        for key in object.keys()?.iter() {
-            let member = object.member(&key)?;
-            key.with_bytes(|name| {
-                let name = storable(name);
-                if is_event && name == "team_id" {
-                    team_seen = true;
-                    return self.team(&member, original.as_ref());
-                }
-                self.property(&name, member, original.as_mut())
-            })??;
-        }
-        if is_event && !team_seen {
-            self.team(&Raw::undefined(self.ctx), original.as_ref())?;
-        }
-        self.out.end()?;
-        Ok(())
-    }
-
-    fn property(
+    /// Copies a view that nobody touched, after what comes `first`; false for all other values.
+    fn untouched(
         &mut self,
-        name: &str,
-        mut member: Raw<'a, 'js>,
-        original: Option<&mut Originals<'_>>,
-    ) -> Written {
-        if member.is_object() {
-            member = self.resolve(member, name)?;
+        value: &Raw<'a, 'js>,
+        first: impl FnOnce(&mut Self) -> Written,
+    ) -> std::result::Result<bool, Unrepresentable> {
+        let Some(prototypes) = self.prototypes else { return Ok(false) };
+        let Some(view) = value.view(self.views) else { return Ok(false) };
+        if !value.is_untouched(view, prototypes) {
+            return Ok(false);
         }
-        let absent = matches!(member.tag(), qjs::JS_TAG_UNDEFINED | qjs::JS_TAG_SYMBOL);
-        if absent || member.is_function() {
-            return Ok(());
+        first(self)?;
+        let object = view.object(view.source())?;
+        self.account(ENTRY_BYTES + object.as_bytes().len())?;
+        if Ref::Object(object).is_deeper_than(self.limits.depth - self.ancestors.len())? {
+            return Err(self.too_deep());
         }
-        self.account(name.len())?;
-        self.out.key(name)?;
-        let before = original.map_or(Ok(None), |original| original.find(name))?;
-        self.value(&member, before)
+        self.out.splice(Ref::Object(object))?;
+        Ok(true)
     }
 
-    /// The event's team is not the plugin's to change: the original stays, a change is reported.
-    fn team(&mut self, now: &Raw<'a, 'js>, original: Option<&Originals<'_>>) -> Written {
-        let before = original.map_or(Ok(None), |event| event.object.get("team_id"))?;
-        let kept = match before {
-            None => now.tag() == qjs::JS_TAG_UNDEFINED,
-            Some(Ref::Number(number)) => now.as_number() == Some(number.to_f64()),
-            Some(Ref::Null) => now.tag() == qjs::JS_TAG_NULL,
-            Some(Ref::Bool(flag)) => now.as_bool() == Some(flag),
-            Some(Ref::String(text)) => {
-                now.is_string() && now.with_bytes(|bytes| bytes == text.as_bytes())?
-            }
-            Some(Ref::Array(_) | Ref::Object(_)) => now.is_object(),
-        };
-        self.team_changed |= !kept;
-        if let Some(team) = before {
-            self.out.key("team_id")?;
-            self.out.splice(team)?;
-        }
-        Ok(())
+    fn too_deep(&self) -> Unrepresentable {
+        let levels = self.limits.depth;
+        Unrepresentable::Bad(format!("the result is nested deeper than {levels} levels"))
     }
 
     fn account(&mut self, bytes: usize) -> Written {
@@ -289,30 +295,5 @@ impl<'a, 'js> Writing<'a, 'js> {
             return Err(Unrepresentable::Exception);
         }
         Ok(())
-    }
-}
-
-/// The members of the object that a JavaScript object was made from. They are asked for mostly in
-/// jsonb's order, in which that object got its keys; then one step finds the next.
-struct Originals<'a> {
-    object: Object<'a>,
-    ahead: Peekable<Pairs<'a>>,
-}
-
-impl<'a> Originals<'a> {
-    fn of(object: Object<'a>) -> Self {
-        Originals { object, ahead: object.iter().peekable() }
-    }
-
-    fn find(&mut self, name: &str) -> jsonb::Result<Option<Ref<'a>>> {
-        while let Some(&Ok((key, value))) = self.ahead.peek() {
-            match (key.len(), key).cmp(&(name.len(), name)) {
-                Ordering::Less => self.ahead.next(),
-                Ordering::Equal => return Ok(Some(value)),
-                // A key of the plugin's own, or one out of order.
-                Ordering::Greater => break,
-            };
-        }
-        self.object.get(name)
     }
 }

@@ -1,0 +1,307 @@
+//! Objects on their way out: views, of which only what was touched is looked at, and all others.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::ops::Range;
+
+use jsonb::{Object, Pairs, Ref};
+use rquickjs::qjs;
+
+use super::{Before, ENTRY_BYTES, Writing, Written};
+use crate::value::lazy::{Slot, View, original};
+use crate::value::raw::{Key, Raw};
+use crate::value::text::storable;
+
+impl<'a, 'js> Writing<'a, 'js> {
+    pub(super) fn object(
+        &mut self,
+        object: &Raw<'a, 'js>,
+        before: Option<&Before<'a, 'js, '_>>,
+    ) -> Written {
+        let (members, seen) = match before {
+            Some(Before { value: Ref::Object(members), view }) => (Some(*members), view.as_ref()),
+            _ => (None, None),
+        };
+        let mut team = match self.ancestors.len() {
+            1 => Team::Of(members.map_or(Ok(None), |event| event.get("team_id"))?),
+            _ => Team::None,
+        };
+        self.out.begin_object()?;
+        match object.view(self.views) {
+            Some(view) if view.holds_its_properties() => self.view(object, view, &mut team)?,
+            Some(view) => {
+                let source = view.source().clone();
+                self.seen(object, view.object(&source)?, view, &mut team)?;
+            }
+            None => match (members, seen.and_then(|seen| seen.view(self.views))) {
+                (Some(members), Some(view)) => self.seen(object, members, view, &mut team)?,
+                (members, _) => self.unseen(object, members, &mut team)?,
+            },
+        }
+        if let Team::Of(before) = team {
+            self.team(&Raw::undefined(self.ctx), before)?;
+        }
+        self.out.end()?;
+        Ok(())
+    }
+
+    /// Writes a view's properties, those that nobody touched as bytes. JavaScript may run on the
+    /// way; what is written is what there was at first, as it is in its turn.
+    fn view(&mut self, object: &Raw<'a, 'js>, view: &View, team: &mut Team<'_>) -> Written {
+        let (source, keys) = (view.source().clone(), view.keys().clone());
+        let members = view.object(&source)?;
+        let levels_left = self.limits.depth - (self.ancestors.len() - 1);
+        let can_be_copied =
+            self.prototypes.is_some() && !Ref::Object(members).is_deeper_than(levels_left)?;
+        let is_given = view.is_all_of(self.original);
+        let slots = view.slots();
+        let deleted: Vec<usize> = slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.get().is_deleted())
+            .map(|(pair, _)| pair)
+            .collect();
+        // SAFETY: the references are new, and ours.
+        let added = view
+            .added_keys(self.ctx.as_raw().as_ptr())
+            .into_iter()
+            .map(|atom| unsafe { Key::own(self.ctx, atom) })
+            .collect::<Vec<_>>();
+        let mut run = Run::of(members);
+        for pair in keys.order() {
+            if deleted.binary_search(&pair).is_ok() {
+                continue;
+            }
+            let is_team = keys.team() == Some(pair) && team.is_due();
+            let as_it_was =
+                can_be_copied && view.holds_its_properties() && slots[pair].get().is_as_it_was();
+            if as_it_was && (!is_team || is_given) {
+                if is_team {
+                    *team = Team::None;
+                }
+                self.copy(&mut run, pair)?;
+                continue;
+            }
+            self.flush(&mut run)?;
+            // SAFETY: the set of keys keeps the atom alive.
+            let key = unsafe { Key::again(self.ctx, keys.atoms()[pair]) };
+            let member = object.member(&key)?;
+            match is_team.then(|| team.take()).flatten() {
+                Some(before) => self.team(&member, before)?,
+                None => self.member(&run.members, view, pair, member)?,
+            }
+        }
+        self.flush(&mut run)?;
+        for key in added {
+            self.stranger(object, &key, None, team)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the properties of an object that the plugin made from nothing it was given.
+    fn unseen(
+        &mut self,
+        object: &Raw<'a, 'js>,
+        members: Option<Object<'_>>,
+        team: &mut Team<'_>,
+    ) -> Written {
+        let mut originals = members.map(Originals::of);
+        for key in object.keys()?.iter() {
+            self.stranger(object, &key, originals.as_mut(), team)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the properties of an object that stands where the plugin was given a view. What is
+    /// still the value that the view had for it is copied as bytes.
+    fn seen(
+        &mut self,
+        object: &Raw<'a, 'js>,
+        members: Object<'_>,
+        view: &View,
+        team: &mut Team<'_>,
+    ) -> Written {
+        let known = view.keys().clone();
+        let mut run = Run::of(members);
+        for key in object.keys()?.iter() {
+            let Some(pair) = known.find(key.atom()) else {
+                self.flush(&mut run)?;
+                self.stranger(object, &key, None, team)?;
+                continue;
+            };
+            let member = object.member(&key)?;
+            let before_team = match known.team() == Some(pair) {
+                true => team.take(),
+                false => None,
+            };
+            match (before_team, view.slots()[pair].get()) {
+                (None, Slot::Read(value)) if member.is_primitive(value) => {
+                    self.copy(&mut run, pair)?
+                }
+                (None, _) => {
+                    self.flush(&mut run)?;
+                    self.member(&members, view, pair, member)?;
+                }
+                (Some(before), _) => {
+                    self.flush(&mut run)?;
+                    self.team(&member, before)?;
+                }
+            }
+        }
+        self.flush(&mut run)
+    }
+
+    /// Writes the property that a pair of the original has become.
+    fn member(
+        &mut self,
+        members: &Object<'_>,
+        view: &View,
+        pair: usize,
+        member: Raw<'a, 'js>,
+    ) -> Written {
+        let name = members.key(pair)?.unwrap_or_default();
+        // SAFETY: the view holds the value.
+        let seen = view.seen(pair).map(|seen| unsafe { Raw::again(self.ctx, seen) });
+        let before = Before { value: original(members, pair)?, view: seen };
+        self.property(name, member, Some(&before))
+    }
+
+    /// Writes a property under its own name.
+    fn stranger(
+        &mut self,
+        object: &Raw<'a, 'js>,
+        key: &Key<'a, 'js>,
+        originals: Option<&mut Originals<'_>>,
+        team: &mut Team<'_>,
+    ) -> Written {
+        let member = object.member(key)?;
+        let name = key.text()?;
+        let name = storable(name.bytes());
+        if name == "team_id"
+            && let Some(before) = team.take()
+        {
+            return self.team(&member, before);
+        }
+        let before = originals.map_or(Ok(None), |originals| originals.find(&name))?;
+        self.property(&name, member, before.map(Before::only).as_ref())
+    }
+
+    fn property(
+        &mut self,
+        name: &str,
+        mut member: Raw<'a, 'js>,
+        before: Option<&Before<'a, 'js, '_>>,
+    ) -> Written {
+        if member.is_object() {
+            let key = |writing: &mut Self| {
+                writing.account(name.len())?;
+                Ok(writing.out.key(name)?)
+            };
+            if self.untouched(&member, key)? {
+                return Ok(());
+            }
+            member = self.resolve(member, name)?;
+        }
+        let absent = matches!(member.tag(), qjs::JS_TAG_UNDEFINED | qjs::JS_TAG_SYMBOL);
+        if absent || member.is_function() {
+            return Ok(());
+        }
+        self.account(name.len())?;
+        self.out.key(name)?;
+        self.value(&member, before)
+    }
+
+    /// The event's team is not the plugin's to change: the original stays, a change is reported.
+    fn team(&mut self, now: &Raw<'a, 'js>, before: Option<Ref<'_>>) -> Written {
+        let kept = match before {
+            None => now.tag() == qjs::JS_TAG_UNDEFINED,
+            Some(Ref::Number(number)) => now.as_number() == Some(number.to_f64()),
+            Some(Ref::Null) => now.tag() == qjs::JS_TAG_NULL,
+            Some(Ref::Bool(flag)) => now.as_bool() == Some(flag),
+            Some(Ref::String(text)) => now.is_string() && now.text()?.bytes() == text.as_bytes(),
+            Some(Ref::Array(_) | Ref::Object(_)) => now.is_object(),
+        };
+        self.team_changed |= !kept;
+        if let Some(team) = before {
+            self.out.key("team_id")?;
+            self.out.splice(team)?;
+        }
+        Ok(())
+    }
+
+    /// Has a pair copied, together with its neighbours.
+    fn copy(&mut self, run: &mut Run<'_>, pair: usize) -> Written {
+        if run.pairs.end != pair {
+            self.flush(run)?;
+            run.pairs = pair..pair;
+        }
+        run.pairs.end += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self, run: &mut Run<'_>) -> Written {
+        let pairs = std::mem::take(&mut run.pairs);
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let entries = pairs.len() * ENTRY_BYTES;
+        let bytes = self.out.splice_pairs(run.members, pairs)?;
+        self.account(entries + bytes)
+    }
+}
+
+/// Neighbouring pairs of an original that are to be copied.
+struct Run<'o> {
+    members: Object<'o>,
+    pairs: Range<usize>,
+}
+
+impl<'o> Run<'o> {
+    fn of(members: Object<'o>) -> Self {
+        Run { members, pairs: 0..0 }
+    }
+}
+
+/// The `team_id` of the original event, until it is written.
+enum Team<'o> {
+    None,
+    Of(Option<Ref<'o>>),
+}
+
+impl<'o> Team<'o> {
+    fn is_due(&self) -> bool {
+        matches!(self, Team::Of(_))
+    }
+
+    fn take(&mut self) -> Option<Option<Ref<'o>>> {
+        match std::mem::replace(self, Team::None) {
+            Team::None => None,
+            Team::Of(before) => Some(before),
+        }
+    }
+}
+
+/// The members of the object that a JavaScript object was made from. They are asked for mostly in
+/// jsonb's order, in which that object got its keys; then one step finds the next.
+struct Originals<'a> {
+    object: Object<'a>,
+    ahead: Peekable<Pairs<'a>>,
+}
+
+impl<'a> Originals<'a> {
+    fn of(object: Object<'a>) -> Self {
+        Originals { object, ahead: object.iter().peekable() }
+    }
+
+    fn find(&mut self, name: &str) -> jsonb::Result<Option<Ref<'a>>> {
+        while let Some(&Ok((key, value))) = self.ahead.peek() {
+            match (key.len(), key).cmp(&(name.len(), name)) {
+                Ordering::Less => self.ahead.next(),
+                Ordering::Equal => return Ok(Some(value)),
+                // A key of the plugin's own, or one out of order.
+                Ordering::Greater => break,
+            };
+        }
+        self.object.get(name)
+    }
+}
