@@ -1,0 +1,4 @@
+module.exports.processEvent = async (event) => {
+  event.properties.greeting = "Hello world";
+  return event;
+};

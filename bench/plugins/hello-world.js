@@ -1,0 +1,4 @@
+module.exports.processEvent = (event) => {
+  event.properties.greeting = "Hello world";
+  return event;
+};

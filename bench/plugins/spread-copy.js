@@ -1,0 +1,4 @@
+module.exports.processEvent = (event) => ({
+  ...event,
+  properties: { ...event.properties, copied: true },
+});

@@ -1,0 +1,194 @@
+//! What storing events costs with and without plugins: in bulk by INSERT and COPY, and row by row
+//! from several clients.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use cluster::{Cluster, Environment};
+use postgres::Client;
+
+use crate::rounds::{Effort, Measured, Subject, interleave};
+use crate::server::{self, Plugin};
+
+/// One way of storing, by several means; the first is the one without plugins.
+pub struct Storing {
+    pub way: String,
+    pub subjects: Vec<Measured>,
+}
+
+const TABLES: &str = "
+    CREATE TABLE plain (event jsonb NOT NULL);
+    CREATE TABLE attached (event jsonb NOT NULL);
+    SELECT posthog_plugins.attach('attached', 'event');
+    CREATE TABLE by_plpgsql (event jsonb NOT NULL);
+    CREATE FUNCTION greet() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            NEW.event := jsonb_set(NEW.event, '{properties,greeting}', '\"Hello world\"');
+            RETURN NEW;
+        END $$;
+    CREATE TRIGGER greet BEFORE INSERT ON by_plpgsql FOR EACH ROW EXECUTE FUNCTION greet();
+    CREATE TABLE staging (LIKE plain);
+    CREATE TABLE columns (uuid uuid, event text, distinct_id text, team_id int, ip inet,
+                          site_url text, timestamp timestamptz, now timestamptz, properties jsonb);
+    CREATE TABLE columns_attached (LIKE columns);
+    SELECT posthog_plugins.attach('columns_attached');
+    CREATE TABLE columns_source AS
+        SELECT r.* FROM many, jsonb_populate_record(NULL::columns, event) AS r;";
+
+pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
+    let mut client = server::database(cluster, "inserts", &[Plugin::plain("hello-world")]);
+    let copies = effort.rows.div_ceil(effort.events);
+    let file = cluster.socket_directory().join("events");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE many AS SELECT event FROM small, generate_series(1, {copies}) LIMIT {};
+             {TABLES}
+             COPY many TO '{}';
+             VACUUM ANALYZE;",
+            effort.rows,
+            file.display()
+        ))
+        .expect("tables are made");
+    let client = RefCell::new(client);
+    vec![
+        insert_select(&client, effort),
+        insert_columns(&client, effort),
+        copy(&client, &file, effort),
+        single_rows(cluster, 1, effort),
+        single_rows(cluster, 8, effort),
+    ]
+}
+
+/// A subject whose turn empties a table and then runs a statement that fills it.
+fn filling<'a>(
+    client: &'a RefCell<Client>,
+    name: &str,
+    table: &'a str,
+    statement: String,
+    rows: usize,
+) -> Subject<'a> {
+    let timed = move || {
+        let mut client = client.borrow_mut();
+        client
+            .batch_execute(&format!("TRUNCATE staging; TRUNCATE {table}; CHECKPOINT"))
+            .expect("the table is emptied");
+        let begun = std::time::Instant::now();
+        client.batch_execute(&statement).expect("the table is filled");
+        let took = begun.elapsed();
+        let stored: i64 = client
+            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
+            .expect("rows are counted")
+            .get(0);
+        assert_eq!(stored, rows as i64, "{table} has all rows");
+        took
+    };
+    Subject::timed(name, rows, timed)
+}
+
+fn insert_select(client: &RefCell<Client>, effort: Effort) -> Storing {
+    eprintln!("INSERT ... SELECT");
+    let from_many = |table: &str| format!("INSERT INTO {table} SELECT event FROM many");
+    let subjects = [
+        ("no trigger", "plain", from_many("plain")),
+        ("attached", "attached", from_many("attached")),
+        (
+            "no trigger, `process_event` in the query",
+            "plain",
+            "INSERT INTO plain SELECT e FROM (SELECT process_event(event) AS e FROM many OFFSET 0) AS processed
+             WHERE e IS NOT NULL"
+                .to_owned(),
+        ),
+        ("PL/pgSQL trigger", "by_plpgsql", from_many("by_plpgsql")),
+    ];
+    Storing {
+        way: format!("`INSERT ... SELECT` of {} events in one column", effort.rows),
+        subjects: take_turns(client, subjects, effort),
+    }
+}
+
+fn insert_columns(client: &RefCell<Client>, effort: Effort) -> Storing {
+    eprintln!("INSERT ... SELECT into columns");
+    let from_source = |table: &str| format!("INSERT INTO {table} SELECT * FROM columns_source");
+    let subjects = [
+        ("no trigger", "columns", from_source("columns")),
+        ("attached", "columns_attached", from_source("columns_attached")),
+    ];
+    Storing {
+        way: format!("`INSERT ... SELECT` of {} events in nine columns", effort.rows),
+        subjects: take_turns(client, subjects, effort),
+    }
+}
+
+fn copy(client: &RefCell<Client>, file: &Path, effort: Effort) -> Storing {
+    eprintln!("COPY");
+    let copy = |table: &str| format!("COPY {table} FROM '{}'", file.display());
+    let staged = format!(
+        "{}; INSERT INTO plain SELECT e FROM (SELECT process_event(event) AS e FROM staging OFFSET 0) AS processed
+             WHERE e IS NOT NULL",
+        copy("staging")
+    );
+    let subjects = [
+        ("no trigger", "plain", copy("plain")),
+        ("attached", "attached", copy("attached")),
+        ("to a staging table, then `INSERT ... SELECT process_event`", "plain", staged),
+        ("PL/pgSQL trigger", "by_plpgsql", copy("by_plpgsql")),
+    ];
+    Storing {
+        way: format!("`COPY` of {} events", effort.rows),
+        subjects: take_turns(client, subjects, effort),
+    }
+}
+
+fn take_turns<const N: usize>(
+    client: &RefCell<Client>,
+    subjects: [(&str, &str, String); N],
+    effort: Effort,
+) -> Vec<Measured> {
+    let subjects = subjects.iter().map(|(name, table, statement)| {
+        filling(client, name, table, statement.clone(), effort.rows)
+    });
+    // A turn takes about a second.
+    interleave(subjects.collect(), effort.rounds.div_ceil(2))
+}
+
+fn single_rows(cluster: &Cluster, clients: u32, effort: Effort) -> Storing {
+    eprintln!("pgbench, {clients} clients");
+    let event = crate::events::small(1).remove(0).replace('\'', "''");
+    let subjects =
+        [("no trigger", "plain"), ("attached", "attached"), ("PL/pgSQL trigger", "by_plpgsql")]
+            .map(|(name, table)| {
+                let script = cluster.socket_directory().join(format!("{table}.pgbench"));
+                std::fs::write(&script, format!("INSERT INTO {table} VALUES ('{event}');\n"))
+                    .expect("the script is written");
+                Subject::timed(name, 1, move || latency(cluster, &script, clients, effort.seconds))
+            });
+    Storing {
+        way: format!(
+            "Single rows, prepared, {clients} client{}",
+            if clients == 1 { "" } else { "s" }
+        ),
+        subjects: interleave(subjects.into(), effort.rounds.div_ceil(4)),
+    }
+}
+
+/// How long one transaction takes, as the server gets through them.
+fn latency(cluster: &Cluster, script: &Path, clients: u32, seconds: u32) -> Duration {
+    let output = Command::new(Environment::read().bin.join("pgbench"))
+        .args(["--no-vacuum", "--protocol=prepared", "--username=postgres"])
+        .args(["--client", &clients.to_string(), "--time", &seconds.to_string()])
+        .arg("--host")
+        .arg(cluster.socket_directory())
+        .arg("--file")
+        .arg(script)
+        .arg("inserts")
+        .output()
+        .expect("pgbench runs");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let per_second: f64 = report
+        .lines()
+        .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{report}{}", String::from_utf8_lossy(&output.stderr)));
+    Duration::from_secs_f64(1.0 / per_second)
+}
