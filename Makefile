@@ -12,8 +12,8 @@ export PG CARGO_TARGET_DIR CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-stop psql build install test quick-test regress-accept types lint licences \
-	release setup clean
+.PHONY: help demo demo-stop psql build install test quick-test bench bench-check regress-accept types \
+	lint licences release setup clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ test: build types ## Runs every test there is; ARGS='--test regress' selects, as
 
 quick-test: ## Runs the tests that need no server: units and properties
 	cargo test --workspace --exclude posthog_plugins --exclude cluster $(ARGS)
+
+bench: build ## Measures beside peers and writes docs/performance.md; ARGS=--quick only prints
+	scripts/bench $(ARGS)
+
+bench-check: ## Fails if an event takes 5 % more instructions than noted; ARGS=accept notes
+	scripts/bench-check $(ARGS)
 
 regress-accept: build ## Takes over what the regress files print as what is expected
 	REGRESS_ACCEPT=1 scripts/test --test regress

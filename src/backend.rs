@@ -52,8 +52,14 @@ enum Freshness {
 
 /// What the chain is made of. Each is watched by itself: a restore that disables triggers changes
 /// the definitions of one after the other, and that is all it tells.
-const TABLES: [&CStr; 5] =
-    [c"plugin", c"plugin_version", c"plugin_config", c"plugin_secret", c"plugin_attachment"];
+const TABLES: [&CStr; 6] = [
+    c"plugin",
+    c"plugin_version",
+    c"plugin_config",
+    c"plugin_secret",
+    c"plugin_attachment",
+    c"plugin_pause",
+];
 
 thread_local! {
     static FRESHNESS: Cell<Freshness> = const { Cell::new(Freshness::Stale) };

@@ -46,25 +46,30 @@ fn prune() -> Answer<i64> {
     Ok(removed.map_err(Error::from)?)
 }
 
-/// Behind the view `stats`: what this session has counted and not written yet.
+/// Behind the view `stats`: what this session has counted and not written yet. It is about events of
+/// all teams; whoever is limited to some sees it once it is written.
 #[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
 #[allow(clippy::type_complexity)]
-fn _counted() -> TableIterator<
-    'static,
-    (
-        name!(config_id, i32),
-        name!(since, TimestampWithTimeZone),
-        name!(events, i64),
-        name!(changed, i64),
-        name!(dropped, i64),
-        name!(failed, i64),
-        name!(nanoseconds, i64),
-        name!(longest, i64),
-        name!(last_error_at, Option<TimestampWithTimeZone>),
-        name!(last_error, Option<String>),
-    ),
+fn _counted() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(config_id, i32),
+            name!(since, TimestampWithTimeZone),
+            name!(events, i64),
+            name!(changed, i64),
+            name!(dropped, i64),
+            name!(failed, i64),
+            name!(nanoseconds, i64),
+            name!(longest, i64),
+            name!(last_error_at, Option<TimestampWithTimeZone>),
+            name!(last_error, Option<String>),
+        ),
+    >,
+    ErrorReport,
 > {
-    TableIterator::new(stats::counted().into_iter().map(|count| {
+    let counted = if teams::is_caller_limited()? { Vec::new() } else { stats::counted() };
+    Ok(TableIterator::new(counted.into_iter().map(|count| {
         let (at, error) = count.last_error.unzip();
         (
             count.config_id,
@@ -78,7 +83,7 @@ fn _counted() -> TableIterator<
             at,
             error,
         )
-    }))
+    })))
 }
 
 /// Tells what is there and what is wrong, the worst first; each finding that is not ok says what to do.

@@ -182,10 +182,10 @@ pub fn define() {
     );
     integer(
         c"posthog_plugins.depth_limit",
-        c"How deeply an event may be nested.",
+        c"How deeply what a plugin reads of an event, and what it returns, may be nested.",
         &DEPTH_LIMIT,
-        // Each level takes up to a kilobyte of the stack.
-        8..=1024,
+        // Writing a level takes up to two kilobytes of the stack, on top of what JavaScript uses.
+        8..=512,
         GucFlags::empty(),
     );
     integer(

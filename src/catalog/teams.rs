@@ -40,15 +40,29 @@ pub(super) fn lift(client: &mut SpiClient<'_>, role: pg_sys::Oid) -> SpiResult<(
 /// Refuses a caller who is limited to other teams. What concerns every team, `None`, is for callers
 /// without a limit.
 pub fn check(team_id: Option<i32>) -> Result<()> {
+    match limit_of_caller()? {
+        Some(teams) if team_id.is_none_or(|team| !teams.contains(&team)) => {
+            Err(Error::NotYourTeam { role: caller_name(), team_id, teams })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub fn is_caller_limited() -> Result<bool> {
+    Ok(limit_of_caller()?.is_some())
+}
+
+/// The teams that the caller is limited to.
+fn limit_of_caller() -> Result<Option<Vec<i32>>> {
     // SAFETY: plain calls; the current role exists.
     let caller = unsafe {
         let caller = pg_sys::GetUserId();
         if pg_sys::superuser_arg(caller) {
-            return Ok(());
+            return Ok(None);
         }
         caller
     };
-    let limits: Option<Vec<i32>> = as_owner(|client| {
+    let limits: Option<Vec<Option<i32>>> = as_owner(|client| {
         client
             .select(
                 "SELECT pg_catalog.array_agg(DISTINCT team ORDER BY team)
@@ -59,14 +73,8 @@ pub fn check(team_id: Option<i32>) -> Result<()> {
                 &[caller.into()],
             )?
             .first()
-            .get_one::<Vec<Option<i32>>>()
-    })?
+            .get_one()
+    })?;
     // An empty limit is a team that is NULL.
-    .map(|teams| teams.into_iter().flatten().collect());
-    match limits {
-        Some(teams) if team_id.is_none_or(|team| !teams.contains(&team)) => {
-            Err(Error::NotYourTeam { role: caller_name(), team_id, teams })
-        }
-        _ => Ok(()),
-    }
+    Ok(limits.map(|teams| teams.into_iter().flatten().collect()))
 }

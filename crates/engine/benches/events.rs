@@ -1,12 +1,13 @@
 //! What an event costs on its way through a plugin and back, in µs: `cargo bench -p engine`. Words
 //! after `--` select the lines that contain one of them. The lowest round is for busy machines.
+//! `--list` names the lines; `--run LINE TIMES` is for `make bench-check`, which counts instructions.
 
 #![allow(clippy::unwrap_used)] // A panic here is the report of a benchmark.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, Host, Limits, LogLine, Program, Verdict};
+use engine::{Engine, Host, LogLine, Program, Verdict};
 
 /// The median of so many rounds is what is printed.
 const ROUNDS: usize = 31;
@@ -49,54 +50,79 @@ const PLUGINS: [(&str, &str); 10] = [
     ("through JSON", "event => JSON.parse(JSON.stringify(event))"),
 ];
 
-fn main() {
-    let words: Vec<String> =
-        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |line: &str| words.is_empty() || words.iter().any(|word| line.contains(word));
+/// One line of the table.
+struct Case {
+    name: String,
+    events: Vec<Vec<u8>>,
+    plugins: Vec<Rc<Program>>,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
     for (size, properties) in [("2 KB", 43), ("20 KB", 400)] {
         let event = event(properties, "p");
-        println!("{size}: {} bytes, {properties} properties", event.len());
-        for (name, function) in PLUGINS {
-            let line = format!("{size} {name}");
-            if wanted(&line) {
-                report(&line, std::slice::from_ref(&event), &[program(1, function)]);
-            }
-        }
+        cases.extend(PLUGINS.map(|(name, function)| Case {
+            name: format!("{size}, {name}"),
+            events: vec![event.clone()],
+            plugins: vec![program(1, function)],
+        }));
     }
+    const IDENTITY: &str = "event => event";
+    const SET: &str = "event => { event.properties.added = 1; return event }";
+    const MISS: &str = "event => { event.properties.missing; return event }";
     let mixed: Vec<Vec<u8>> = (0..64).map(|set| event(43, &format!("s{set}_p"))).collect();
-    for (name, function) in [
-        ("64 key sets, identity", "event => event"),
-        ("64 key sets, set one property", "event => { event.properties.added = 1; return event }"),
-        ("64 key sets, read one", "event => { event.properties.missing; return event }"),
-    ] {
-        if wanted(name) {
-            report(name, &mixed, &[program(1, function)]);
-        }
+    for (name, function) in [("identity", IDENTITY), ("set one property", SET), ("read one", MISS)]
+    {
+        let name = format!("64 key sets, {name}");
+        cases.push(Case { name, events: mixed.clone(), plugins: vec![program(1, function)] });
     }
-    let one = [event(43, "p")];
-    for (name, function) in [
-        ("10 plugins, identity", "event => event"),
-        ("10 plugins, set one property", "event => { event.properties.added = 1; return event }"),
-    ] {
-        if wanted(name) {
-            let plugins: Vec<_> = (0..10).map(|id| program(id, function)).collect();
-            report(name, &one, &plugins);
+    for (name, function) in [("identity", IDENTITY), ("set one property", SET)] {
+        let plugins = (0..10).map(|id| program(id, function)).collect();
+        let name = format!("10 plugins, {name}");
+        cases.push(Case { name, events: vec![event(43, "p")], plugins });
+    }
+    cases
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        // For a profiler, which counts what this does.
+        ["--run", name, times] => {
+            let times = times.parse().expect("a number of events");
+            let case = cases().into_iter().find(|case| case.name == name);
+            Runner::new(&case.expect("a case")).run(times);
+        }
+        ["--list", ..] => cases().iter().for_each(|case| println!("{}", case.name)),
+        _ => {
+            let words: Vec<&String> =
+                arguments.iter().filter(|word| !word.starts_with('-')).collect();
+            let wanted = |case: &Case| {
+                words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str()))
+            };
+            cases().iter().filter(|case| wanted(case)).for_each(report);
         }
     }
 }
 
-fn report(line: &str, events: &[Vec<u8>], plugins: &[Rc<Program>]) {
-    let mut engine = Engine::new(Rc::new(Quiet));
-    // A profiler slows all down; a deadline is read from the clock in any case.
-    engine.set_limits(Limits { call: Duration::from_secs(60), ..Limits::default() });
-    let mut next = 0;
-    let mut run = |times: usize| {
+struct Runner<'a> {
+    case: &'a Case,
+    engine: Engine,
+    next: usize,
+}
+
+impl<'a> Runner<'a> {
+    fn new(case: &'a Case) -> Self {
+        Runner { case, engine: Engine::new(Rc::new(Quiet)), next: 0 }
+    }
+
+    fn run(&mut self, times: usize) -> Duration {
         let begin = Instant::now();
         for _ in 0..times {
-            let mut event = std::borrow::Cow::Borrowed(&events[next]);
-            next = (next + 1) % events.len();
-            for plugin in plugins {
-                let outcome = engine.process_event(plugin, &event);
+            let mut event = std::borrow::Cow::Borrowed(&self.case.events[self.next]);
+            self.next = (self.next + 1) % self.case.events.len();
+            for plugin in &self.case.plugins {
+                let outcome = self.engine.process_event(plugin, &event);
                 assert_eq!(outcome.failure, None);
                 match outcome.verdict {
                     Verdict::Unchanged => {}
@@ -106,15 +132,19 @@ fn report(line: &str, events: &[Vec<u8>], plugins: &[Rc<Program>]) {
             }
         }
         begin.elapsed()
-    };
-    run(events.len());
-    let once = run(100) / 100;
+    }
+}
+
+fn report(case: &Case) {
+    let mut runner = Runner::new(case);
+    runner.run(case.events.len());
+    let once = runner.run(100) / 100;
     let times = (ROUND.as_nanos() / once.as_nanos().max(1)).max(1) as usize;
-    let mut rounds: Vec<Duration> = (0..ROUNDS).map(|_| run(times)).collect();
+    let mut rounds: Vec<Duration> = (0..ROUNDS).map(|_| runner.run(times)).collect();
     rounds.sort();
     let [lowest, median] =
         [0, ROUNDS / 2].map(|round| rounds[round].as_secs_f64() / times as f64 * 1e6);
-    println!("  {line:<40} {median:>8.2}   lowest {lowest:>8.2}");
+    println!("{:<40} {median:>8.2}   lowest {lowest:>8.2}", case.name);
 }
 
 fn program(id: i32, function: &str) -> Rc<Program> {

@@ -70,7 +70,12 @@ fn as_promise<'js>(
 
 /// Runs jobs until none is left: a call ends when its floating promises and requests did.
 pub(crate) fn drain(ctx: &Ctx<'_>, tools: &Tools) -> Result<(), Failure> {
+    let refused_before = tools.meter.refused();
     while run_job(ctx, tools)? || tools.requests.advance(ctx, tools)? {}
+    // A refusal can end a chain of promises without a word: the job that would go on is not queued.
+    if tools.meter.refused() && !refused_before {
+        return Err(Failure::out_of_memory());
+    }
     Ok(())
 }
 

@@ -464,8 +464,10 @@ const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Bi
     encodeURIComponent escape eval globalThis isFinite isNaN parseFloat parseInt undefined unescape";
 
 /// What a realm has besides. Whoever adds to it decides what plugins can reach.
-const ADDED: &str = "Buffer GLOBAL RetryError TextDecoder TextEncoder URL URLSearchParams atob btoa \
-    console global performance processEvent queueMicrotask require root structuredClone";
+/// `fetch` and what goes with it ask the host, which refuses.
+const ADDED: &str = "AbortController AbortSignal Buffer GLOBAL Headers Request Response RetryError \
+    TextDecoder TextEncoder URL URLSearchParams atob btoa console fetch global performance \
+    processEvent queueMicrotask require root structuredClone";
 
 #[test]
 fn nothing_in_a_realm_leads_outside() {

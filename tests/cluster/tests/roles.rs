@@ -5,9 +5,16 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// What nobody is granted: only its owner may use it.
-const FOR_THE_OWNER: [&str; 6] = [
+const FOR_THE_OWNER: [&str; 13] = [
     "_chain_changed",
+    "_chain_findings",
+    "_findings",
+    "_incomplete",
     "_limit_of_caller",
+    "_server_findings",
+    "_setting_findings",
+    "_storage_findings",
+    "_table_findings",
     "_visible_config",
     "grant_role",
     "limit_to_teams",
@@ -53,14 +60,35 @@ fn database(cluster: &Cluster, name: &str) -> Client {
 fn each_level_may_use_what_it_should_and_no_more() {
     let cluster = Cluster::start();
     let mut owner = database(&cluster, "levels");
-    let viewer = ["_library", "chain", "configs", "failures", "library", "logs", "plugins"]
-        .map(str::to_owned);
+    let viewer = [
+        "_counted", "_library", "chain", "configs", "failures", "health", "library", "logs",
+        "plugins", "stats",
+    ]
+    .map(str::to_owned);
     assert_eq!(usable(&mut owner, "viewer"), viewer);
-    let editor = ["configure", "disable", "enable", "move", "set_attachment"].map(str::to_owned);
+    let editor = [
+        "backtest",
+        "configure",
+        "disable",
+        "enable",
+        "explain",
+        "move",
+        "prune",
+        "reset_stats",
+        "resume",
+        "run_cases",
+        "set_attachment",
+        "test",
+        "test_source",
+    ]
+    .map(str::to_owned);
     let mut expected = [viewer.as_slice(), editor.as_slice()].concat();
     expected.sort();
     assert_eq!(usable(&mut owner, "editor"), expected);
     let admin = [
+        "attach",
+        "detach",
+        "process_row",
         "install",
         "install_archive",
         "install_bundled",
