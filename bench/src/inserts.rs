@@ -30,6 +30,7 @@ const TABLES: &str = "
         END $$;
     CREATE TRIGGER greet BEFORE INSERT ON by_plpgsql FOR EACH ROW EXECUTE FUNCTION greet();
     CREATE TABLE staging (LIKE plain);
+    CREATE TABLE one AS SELECT event FROM many LIMIT 1;
     CREATE TABLE columns (uuid uuid, event text, distinct_id text, team_id int, ip inet,
                           site_url text, timestamp timestamptz, now timestamptz, properties jsonb);
     CREATE TABLE columns_attached (LIKE columns);
@@ -45,12 +46,12 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
         .batch_execute(&format!(
             "CREATE TABLE many AS SELECT event FROM small, generate_series(1, {copies}) LIMIT {};
              {TABLES}
-             COPY many TO '{}';
-             VACUUM ANALYZE;",
+             COPY many TO '{}';",
             effort.rows,
             file.display()
         ))
         .expect("tables are made");
+    client.batch_execute("VACUUM ANALYZE").expect("tables are vacuumed");
     let client = RefCell::new(client);
     vec![
         insert_select(&client, effort),
@@ -155,12 +156,11 @@ fn take_turns<const N: usize>(
 
 fn single_rows(cluster: &Cluster, clients: u32, effort: Effort) -> Storing {
     eprintln!("pgbench, {clients} clients");
-    let event = crate::events::small(1).remove(0).replace('\'', "''");
     let subjects =
         [("no trigger", "plain"), ("attached", "attached"), ("PL/pgSQL trigger", "by_plpgsql")]
             .map(|(name, table)| {
                 let script = cluster.socket_directory().join(format!("{table}.pgbench"));
-                std::fs::write(&script, format!("INSERT INTO {table} VALUES ('{event}');\n"))
+                std::fs::write(&script, format!("INSERT INTO {table} SELECT event FROM one;\n"))
                     .expect("the script is written");
                 Subject::timed(name, 1, move || latency(cluster, &script, clients, effort.seconds))
             });
