@@ -97,6 +97,11 @@ pub fn check_script(script: &str, script_name: &str) -> Result<std::result::Resu
     })
 }
 
+/// Has the chain be read again before the next event.
+pub fn read_again() {
+    FRESHNESS.set(Freshness::Stale);
+}
+
 /// Ends the realms of configs that are not what they were. For the session that changed them; in
 /// others that happens before their next event.
 pub fn retire_changed() -> Result<()> {

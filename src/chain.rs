@@ -113,8 +113,10 @@ fn call(backend: &mut Backend, link: &Link, event: &[u8], watch: &mut Stopwatch)
     let outcome = backend.engine.process_event(&link.program, event);
     link.tally.note(&outcome, watch.lap());
     backend.host.rethrow();
-    if let Some(reason) = link.breaker.note(&outcome, watch.last()) {
-        upkeep::pause(link.program.id, reason);
+    match link.breaker.note(&outcome, watch.last()) {
+        Some(reason) => upkeep::pause(link.program.id, reason),
+        None if outcome.failure.is_none() => upkeep::forget(link.program.id),
+        None => {}
     }
     outcome
 }

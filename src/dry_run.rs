@@ -69,7 +69,7 @@ struct Bench {
 
 impl Bench {
     fn new(trial: Trial, responses: Responses) -> Self {
-        let host = Rc::new(DryHost::new(responses));
+        let host = Rc::new(DryHost::new(trial.link.program.clone(), responses));
         let mut engine = Engine::new(host.clone());
         engine.set_limits(settings::limits());
         // Has it make its runtime, which is not the plugin's. Should that fail, so will the plugin.

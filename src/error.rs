@@ -111,6 +111,9 @@ pub enum Error {
     #[error("permission denied for {}", team_name(*.team_id))]
     NotYourTeam { role: String, team_id: Option<i32>, teams: Vec<i32> },
 
+    #[error("the extension posthog_plugins is not in this database")]
+    NotThere,
+
     #[error("a plugin is running")]
     Reentered,
 
@@ -198,6 +201,7 @@ impl Error {
             | Error::NoEarlierVersion(_)
             | Error::NoSuchConfig(_)
             | Error::NoCases(_)
+            | Error::NotThere
             | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::OtherVersion { .. } | Error::NotEnabled(_) => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -297,6 +301,7 @@ impl Error {
                 "Call posthog_plugins.configure or posthog_plugins.enable first, with the same \
                  team_id and label."
             }
+            Error::NotThere => "CREATE EXTENSION posthog_plugins puts it there.",
             Error::NotEnabled(_) => "Call posthog_plugins.enable first.",
             Error::BadResponses(_) => {
                 "For example: responses => '{\"GET https://example.com/*\": {\"status\": 200, \

@@ -35,6 +35,8 @@ struct Journal {
     errors: Vec<ErrorRow>,
     /// About how many bytes are in both.
     bytes: usize,
+    /// How often the running transaction wrote ahead of its commit.
+    written_ahead: u32,
     failing: HashMap<i32, Failing>,
     /// Fields without a column that a config was told about, by config and table.
     left_out: HashMap<(i32, pg_sys::Oid), HashSet<String>>,
@@ -91,7 +93,7 @@ pub fn failure(config_id: i32, plugin: &str, failure: Failure, event: Option<&[u
         failing.stored = Some(Instant::now());
         let failures = std::mem::take(&mut failing.uncounted).max(1);
         if std::mem::take(&mut failing.begins) {
-            upkeep::announce(config_id, kind_name(failure.kind), &failure.message);
+            upkeep::announce(config_id, kind_name(failure.kind));
         }
         let at = now();
         journal.bytes += 2 * (ROW_BYTES + failure.message.len()) + event.map_or(0, <[u8]>::len);
@@ -128,7 +130,8 @@ pub fn field_left_out(
             return;
         }
         told.insert(field.to_owned());
-        let message = message();
+        // A plugin can name a field after its secret.
+        let message = program.redact(message());
         journal.bytes += ROW_BYTES + message.len();
         journal.lines.push(LogRow {
             at: now(),
@@ -151,14 +154,16 @@ pub fn forget(config_id: i32) {
 
 /// Writes what is waiting if it has become much. Not to be called while JavaScript is on the stack.
 pub fn relieve() {
-    let bytes = JOURNAL.with_borrow(|journal| journal.bytes);
-    if bytes < MOST_BYTES {
+    let (bytes, written) = JOURNAL.with_borrow(|journal| (journal.bytes, journal.written_ahead));
+    // Each time twice as much, up to 2 MB: PostgreSQL keeps track of 64 subtransactions at no cost.
+    if bytes < (MOST_BYTES << written.min(4)) {
         return;
     }
     // SAFETY: reads the state of the running transaction.
     let hold_back =
         unsafe { pg_sys::GetCurrentTransactionNestLevel() > 1 || pg_sys::IsInParallelMode() };
     if !hold_back || bytes >= MOST_BYTES_HELD_BACK {
+        JOURNAL.with_borrow_mut(|journal| journal.written_ahead += 1);
         flush();
     }
 }
@@ -236,6 +241,9 @@ unsafe extern "C-unwind" fn at_transaction_end(
     _arg: *mut core::ffi::c_void,
 ) {
     use pg_sys::XactEvent::*;
+    if matches!(event, XACT_EVENT_COMMIT | XACT_EVENT_ABORT | XACT_EVENT_PREPARE) {
+        JOURNAL.with_borrow_mut(|journal| journal.written_ahead = 0);
+    }
     match event {
         XACT_EVENT_PRE_COMMIT => {
             flush();
@@ -244,6 +252,7 @@ unsafe extern "C-unwind" fn at_transaction_end(
         // What is prepared may be rolled back, and must not notify: the rest waits for a commit.
         XACT_EVENT_PRE_PREPARE | XACT_EVENT_PARALLEL_PRE_COMMIT => flush(),
         XACT_EVENT_COMMIT => upkeep::after_commit(),
+        XACT_EVENT_PREPARE => upkeep::after_prepare(),
         XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
             // What was told is not in the log.
             JOURNAL.with_borrow_mut(|journal| journal.left_out.clear());

@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use crate::catalog::configs::{self, Target};
 use crate::catalog::{as_owner, findings, pauses, retention, stats as stored, teams};
 use crate::error::Error;
-use crate::{stats, upkeep};
+use crate::{backend, stats, upkeep};
 
 type Answer<T> = Result<T, ErrorReport>;
 
@@ -24,6 +24,8 @@ fn resume(
     let (config_id, was_stored) = pauses::resume(Target::of_caller(plugin, team_id, label)?)?;
     let was_pausing = upkeep::is_pausing(config_id);
     upkeep::forget(config_id);
+    // A pause that only this session knew of leaves no trace in a table.
+    backend::read_again();
     Ok(was_stored || was_pausing)
 }
 

@@ -42,7 +42,6 @@ struct Notice {
     channel: String,
     config_id: i32,
     kind: &'static str,
-    message: String,
 }
 
 thread_local! {
@@ -50,19 +49,19 @@ thread_local! {
 }
 
 /// A config begins to fail.
-pub fn announce(config_id: i32, kind: &'static str, message: &str) {
+pub fn announce(config_id: i32, kind: &'static str) {
     if let Some(channel) = settings::failure_channel() {
-        let notice = Notice { channel, config_id, kind, message: message.to_owned() };
+        let notice = Notice { channel, config_id, kind };
         UPKEEP.with_borrow_mut(|upkeep| upkeep.notices.push(notice));
     }
 }
 
 /// A config pauses itself.
 pub fn pause(config_id: i32, reason: String) {
-    let seconds = settings::pause_duration().as_secs_f64();
+    let until = Instant::now() + settings::pause_duration();
     let channel = settings::failure_channel();
     UPKEEP.with_borrow_mut(|upkeep| {
-        upkeep.pauses.push(PauseRow { config_id, seconds, reason, channel });
+        upkeep.pauses.push(PauseRow { config_id, until, reason, channel });
     });
 }
 
@@ -101,7 +100,8 @@ pub fn before_commit() {
         )
     });
     // SAFETY: flags and functions of the running transaction.
-    let read_only = || unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() };
+    let read_only =
+        || unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() || is_vacuum() };
     if !(counts_due || told || prune_due) || read_only() {
         return;
     }
@@ -116,8 +116,8 @@ pub fn before_commit() {
         let written = attempt(|client| {
             folded_from = stored::write(client, &stats::counted())?;
             pausing.iter().try_for_each(|pause| pauses::write(client, pause))?;
-            failing.iter().try_for_each(|Notice { channel, config_id, kind, message }| {
-                notices::send(client, channel, *config_id, kind, message)
+            failing.iter().try_for_each(|Notice { channel, config_id, kind }| {
+                notices::send(client, channel, *config_id, kind)
             })
         });
         UPKEEP.with_borrow_mut(|upkeep| {
@@ -128,6 +128,21 @@ pub fn before_commit() {
     }
     if prune_due || folded_from.is_some() {
         tidy(prune_due.then_some(most), folded_from);
+    }
+}
+
+/// Whether the transaction is one that others' snapshots take for over: nobody would see its rows.
+///
+/// # Safety
+/// A transaction is running.
+unsafe fn is_vacuum() -> bool {
+    // SAFETY: the process has its entry among all processes' for as long as it runs.
+    unsafe {
+        #[cfg(not(feature = "pg13"))]
+        let flags = (*pg_sys::MyProc).statusFlags;
+        #[cfg(feature = "pg13")]
+        let flags = (*pg_sys::MyPgXact).vacuumFlags;
+        u32::from(flags) & pg_sys::PROC_IN_VACUUM != 0
     }
 }
 
@@ -184,6 +199,11 @@ pub fn after_commit() {
             upkeep.pauses.clear();
         }
     });
+}
+
+/// What was to be reset goes with the transaction, which is over for this session.
+pub fn after_prepare() {
+    UPKEEP.with_borrow_mut(|upkeep| upkeep.resets.clear());
 }
 
 /// Counts and pauses wait for another transaction. What nobody will find in the tables is not

@@ -2,8 +2,11 @@
 //! search_path that nobody else can put objects into.
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
+
+use crate::error::Error;
 
 /// Runs `work` with SPI as the owner of the extension's tables.
 ///
@@ -36,12 +39,19 @@ pub fn caller_name() -> String {
     }
 }
 
-/// From the catalog caches: a query for it took a new session as long as reading a short chain.
+/// The owner of the extension's tables, if there is the extension, and they are its own. From the
+/// catalog caches: a query for it took a new session as long as reading a short chain.
 fn owner_of_tables() -> Option<pg_sys::Oid> {
     // SAFETY: names are constants; the cached row is read before it is released.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
         let table = pg_sys::get_relname_relid(c"plugin_config".as_ptr(), schema);
+        let extension = pg_sys::get_extension_oid(c"posthog_plugins".as_ptr(), true);
+        if extension == pg_sys::InvalidOid
+            || pg_sys::getExtensionOfObject(pg_sys::RelationRelationId, table) != extension
+        {
+            return None;
+        }
         let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
         let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(table));
         if row.is_null() {
@@ -82,12 +92,16 @@ impl Scope {
         Scope { user, security, settings }
     }
 
+    /// Raises an error where the extension is not: what has its name may be somebody else's, and
+    /// is not to be worked on with the caller's rights.
     fn become_owner(&self) {
-        if let Some(owner) = owner_of_tables() {
-            let local = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
-            // SAFETY: the role owns an object, so it exists; `leave` or an abort restores it.
-            unsafe { pg_sys::SetUserIdAndSecContext(owner, self.security | local) };
-        }
+        let Some(owner) = owner_of_tables() else {
+            ErrorReport::from(Error::NotThere).report(PgLogLevel::ERROR);
+            unreachable!("an ERROR does not return");
+        };
+        let local = pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+        // SAFETY: the role owns an object, so it exists; `leave` or an abort restores it.
+        unsafe { pg_sys::SetUserIdAndSecContext(owner, self.security | local) };
     }
 
     fn leave(self) {

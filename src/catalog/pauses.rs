@@ -1,5 +1,7 @@
 //! Writing plugin_pause: configs that paused themselves, for all sessions to see.
 
+use std::time::Instant;
+
 use pgrx::spi::{SpiClient, SpiResult};
 
 use super::configs::{Target, existing_id};
@@ -11,7 +13,7 @@ use crate::error::Result;
 #[derive(Clone)]
 pub struct PauseRow {
     pub config_id: i32,
-    pub seconds: f64,
+    pub until: Instant,
     pub reason: String,
     /// Where it is told.
     pub channel: Option<String>,
@@ -20,6 +22,11 @@ pub struct PauseRow {
 /// Appends a pause, unless the config is gone. Two sessions that come to the same conclusion append
 /// two, and neither waits.
 pub fn write(client: &mut SpiClient<'_>, pause: &PauseRow) -> SpiResult<()> {
+    // It may have waited for a transaction that can write.
+    let left = pause.until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Ok(());
+    }
     client.update(
         "INSERT INTO posthog_plugins.plugin_pause (config_id, since, until, reason)
          SELECT c.id, pg_catalog.clock_timestamp(),
@@ -27,10 +34,10 @@ pub fn write(client: &mut SpiClient<'_>, pause: &PauseRow) -> SpiResult<()> {
            FROM posthog_plugins.plugin_config AS c
           WHERE c.id = $1 AND c.enabled",
         None,
-        &[pause.config_id.into(), pause.seconds.into(), pause.reason.as_str().into()],
+        &[pause.config_id.into(), left.as_secs_f64().into(), pause.reason.as_str().into()],
     )?;
     match &pause.channel {
-        Some(channel) => notices::send(client, channel, pause.config_id, "paused", &pause.reason),
+        Some(channel) => notices::send(client, channel, pause.config_id, "paused"),
         None => Ok(()),
     }
 }

@@ -160,18 +160,20 @@ impl Rows<'_> {
             let columns = order.iter().enumerate();
             columns.map(|(number, name)| form(number, name)).collect::<Vec<_>>().join(between)
         };
+        // A column of that name would be taken for the row.
+        let row = r#""the whole row""#;
         // The place of a row is gone once the row is a value.
-        let place = if table.has_places { ", t.ctid AS place" } else { "" };
+        let place = if table.has_places { format!(", {row}.ctid AS place") } else { String::new() };
         Ok(format!(
             "SELECT {key}, {event}
-               FROM (SELECT t AS r{place}, {columns} FROM {name} AS t WHERE {known}
+               FROM (SELECT {row} AS r{place}, {columns} FROM {name} AS {row} WHERE {known}
                       ORDER BY {newest} LIMIT $1) AS last
               ORDER BY {oldest}",
             key = key(&table),
-            columns = each(&|number, name| format!("t.{name} AS o{number}"), ", "),
+            columns = each(&|number, name| format!("{row}.{name} AS o{number}"), ", "),
             name = table.name,
-            known = each(&|_, name| format!("t.{name} IS NOT NULL"), " AND "),
-            newest = each(&|_, name| format!("t.{name} DESC"), ", "),
+            known = each(&|_, name| format!("{row}.{name} IS NOT NULL"), " AND "),
+            newest = each(&|_, name| format!("{row}.{name} DESC"), ", "),
             oldest = each(&|number, _| format!("o{number}"), ", "),
         ))
     }

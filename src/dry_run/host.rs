@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::{Answer, Host, LogLine, Request};
+use engine::{Answer, Host, LogLine, Program, Request};
 
 use super::responses::{Reply, Responses};
 use crate::error::{Error, Result};
@@ -44,16 +44,19 @@ impl Line {
 pub struct DryHost {
     interrupts: Interrupts,
     lines: RefCell<Vec<Line>>,
+    /// Whose secrets no answer may depend on: who writes the answers could find them out by trying.
+    program: Rc<Program>,
     responses: Responses,
     /// Replies that the plugin has yet to take. They are made into responses one by one: a short
     /// request can ask for a long one.
-    waiting: RefCell<VecDeque<(u64, Request, Rc<Reply>)>>,
+    waiting: RefCell<VecDeque<(u64, String, Rc<Reply>)>>,
     sent: Cell<u64>,
 }
 
 impl DryHost {
-    pub fn new(responses: Responses) -> Self {
+    pub fn new(program: Rc<Program>, responses: Responses) -> Self {
         DryHost {
+            program,
             interrupts: Interrupts::default(),
             lines: RefCell::default(),
             responses,
@@ -84,16 +87,17 @@ impl Host for DryHost {
     }
 
     fn send(&self, _program: i32, request: Request) -> std::result::Result<u64, String> {
-        let reply = self.responses.reply(&request)?;
+        let masked = self.program.redact(request.url.clone());
+        let reply = self.responses.reply(&request.method, &masked)?;
         let number = self.sent.get() + 1;
         self.sent.set(number);
-        self.waiting.borrow_mut().push_back((number, request, reply));
+        self.waiting.borrow_mut().push_back((number, request.url, reply));
         Ok(number)
     }
 
     fn next_answer(&self, _until: Option<Instant>) -> Option<Answer> {
-        let (number, request, reply) = self.waiting.borrow_mut().pop_front()?;
-        Some(Answer { request: number, result: reply.to(&request) })
+        let (number, url, reply) = self.waiting.borrow_mut().pop_front()?;
+        Some(Answer { request: number, result: reply.to(url) })
     }
 
     fn cancel(&self, request: u64) {

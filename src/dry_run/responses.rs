@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use engine::{Request, Response};
+use engine::Response;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -59,8 +59,7 @@ impl Responses {
     }
 
     /// The reply to a request; or why there is none.
-    pub fn reply(&self, request: &Request) -> std::result::Result<Rc<Reply>, String> {
-        let Request { method, url, .. } = request;
+    pub fn reply(&self, method: &str, url: &str) -> std::result::Result<Rc<Reply>, String> {
         match self.0.iter().find(|entry| entry.answers(method, url)).map(|entry| &entry.replies) {
             None => Err(format!(
                 "a dry run has no network, and the argument responses has nothing for \
@@ -172,8 +171,8 @@ impl Reply {
         }
     }
 
-    /// The response to that request.
-    pub fn to(&self, request: &Request) -> std::result::Result<Response, String> {
+    /// The response to a request for that address.
+    pub fn to(&self, url: String) -> std::result::Result<Response, String> {
         let Content { status, status_text, headers, body } =
             self.0.as_ref().map_err(Clone::clone)?;
         Ok(Response {
@@ -181,7 +180,7 @@ impl Reply {
             status_text: status_text.clone(),
             headers: headers.clone(),
             body: body.clone(),
-            url: request.url.clone(),
+            url,
             redirected: false,
         })
     }

@@ -29,6 +29,11 @@ pub fn misfit(
         Some(value) => shown(author, convert::text_of(value)),
     };
     let Refusal { code, reason } = refusal;
+    // It quotes the value.
+    let reason = match author {
+        Some(link) => link.program.redact(reason),
+        None => reason,
+    };
     Error::DoesNotFit { author: name(author), column, value, code, reason }
 }
 

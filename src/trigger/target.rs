@@ -74,6 +74,11 @@ pub fn put_back(call: &Call, mut target: Target) {
 }
 
 impl Target {
+    /// Whether it remembers what composite types look like, each of which is a relation of its own.
+    fn keeps_composites(&self) -> bool {
+        matches!(&self.form, Form::Fields(fields) if !fields.populate.is_null())
+    }
+
     fn new(call: &Call) -> Result<Self> {
         let changes = CHANGES.get();
         let form = match call.argument()? {
@@ -96,9 +101,9 @@ impl Fields {
         let memory = Memory::new();
         let descriptor = call.attributes();
         let mut columns = Vec::with_capacity(descriptor.len());
-        // SAFETY: back to the context that was current, unless an error ends the call.
+        let within = Within::context(memory.0);
+        // SAFETY: looks at the catalogs, and makes what lives as long as the context.
         unsafe {
-            let context = pg_sys::MemoryContextSwitchTo(memory.0);
             for (index, attribute) in descriptor.iter().enumerate() {
                 // What a generated column will be is computed after this trigger.
                 if !attribute.attisdropped && attribute.attgenerated == 0 {
@@ -112,7 +117,7 @@ impl Fields {
             } else {
                 std::ptr::null_mut()
             };
-            pg_sys::MemoryContextSwitchTo(context);
+            drop(within);
             columns.sort_by(|a, b| a.key_order().cmp(&b.key_order()));
             Ok(Fields {
                 columns,
@@ -175,6 +180,26 @@ impl Memory {
     }
 }
 
+/// Makes a memory context the current one, until its end: also when an error unwinds, which is not to
+/// find a context current that has ended.
+struct Within {
+    before: pg_sys::MemoryContext,
+}
+
+impl Within {
+    fn context(context: pg_sys::MemoryContext) -> Self {
+        // SAFETY: the context lives longer than this.
+        Within { before: unsafe { pg_sys::MemoryContextSwitchTo(context) } }
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        // SAFETY: what was current before is still there.
+        unsafe { pg_sys::MemoryContextSwitchTo(self.before) };
+    }
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: made by `new`; whoever pointed into it goes along with it.
@@ -198,7 +223,9 @@ unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_s
         targets.borrow_mut().retain(|_, target| {
             // Those that stay have seen this change.
             target.changes = CHANGES.get();
-            relation != pg_sys::InvalidOid && target.relation != relation
+            relation != pg_sys::InvalidOid
+                && target.relation != relation
+                && !target.keeps_composites()
         });
     });
 }

@@ -164,6 +164,7 @@ impl Engine {
         self.pauses.forget(id);
         let mut machine = self.machine.take()?;
         let failure = machine.realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
+        machine.tools.requests.abandon();
         // A realm is full of cycles; its memory is wanted now, not at the next threshold.
         machine.runtime.run_gc();
         self.put_back(machine, failure.as_ref());
@@ -201,10 +202,11 @@ impl Engine {
     }
 }
 
-/// Both hold what belongs to the runtime.
+/// They hold what belongs to the runtime.
 impl Drop for Machine {
     fn drop(&mut self) {
         self.tools.requests.abandon();
+        self.tools.rejections.take();
         self.tools.views.clear();
     }
 }
@@ -260,6 +262,11 @@ impl Machine {
         program: &Rc<Program>,
         work: impl FnOnce(&Realm, &Tools) -> T,
     ) -> Result<T, Failure> {
+        let (used, limit) = (self.tools.meter.used(), self.tools.limits.memory);
+        if used > limit / 2 {
+            // Of itself QuickJS would wait for half as much again, which the limit does not have.
+            self.runtime.set_gc_threshold(used + limit.saturating_sub(used) / 2);
+        }
         let realm = match self.realms.entry(program.id) {
             Entry::Occupied(realm) => realm.into_mut(),
             Entry::Vacant(place) => {

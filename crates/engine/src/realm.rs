@@ -145,7 +145,7 @@ impl Realm {
             let event = Lent::new(&tools.views, event);
             let (verdict, failure) = self.turn(&ctx, &event, tools);
             let late = drain(&ctx, tools).err();
-            let late = if event.end() { late } else { late.or(Some(Failure::out_of_memory())) };
+            let late = if event.end() { late } else { late.or_else(|| Some(no_room(tools))) };
             // Memory that ran out in a floating promise looks like a rejection.
             let rejection = tools.rejections.take().map(|rejection| {
                 if tools.meter.refused() { Failure::out_of_memory() } else { rejection }
@@ -243,6 +243,11 @@ fn write_back<'js>(
         Failure::new(FailureKind::TeamChanged, message)
     });
     Ok((verdict, failure))
+}
+
+/// What a plugin keeps of its event could not be kept.
+fn no_room(tools: &Tools) -> Failure {
+    Failure::stopped(&tools.watch).unwrap_or_else(Failure::out_of_memory)
 }
 
 /// A failed load keeps the kinds that end the runtime; all else is one kind.

@@ -442,3 +442,28 @@ fn a_script_that_fails_to_load_says_where() {
     assert!(refused.message.starts_with("SyntaxError"), "{}", refused.message);
     assert_eq!(bench.engine.check("function f() { while (true); }", "x/index.ts"), Ok(()));
 }
+
+#[test]
+fn a_big_int_that_has_a_form_in_json_is_written_in_it() {
+    let mut bench = Bench::new();
+    let script = "BigInt.prototype.toJSON = function () { return String(this) }
+         function processEvent(event) { event.n = 12n; event.list = [2n ** 70n]; return event }";
+    assert_eq!(
+        bench.process(script, "{}"),
+        Some(serde_json::json!({"n": "12", "list": ["1180591620717411303424"]}))
+    );
+}
+
+#[test]
+fn a_rejection_nobody_handles_is_told_whatever_comes_after_it() {
+    let mut bench = Bench::new();
+    let script = "async function processEvent(event) {
+            Promise.reject(new Error('lost'))
+            for (let i = 0; i < 100; i++) await (async () => { throw i })().catch(() => {})
+            return event
+        }";
+    let outcome = bench.run(&program(1, script), "{}");
+    let failure = outcome.failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::UnhandledRejection);
+    assert!(failure.message.contains("lost"), "{failure:?}");
+}

@@ -355,3 +355,44 @@ fn globals_that_a_plugin_broke_break_only_its_own_use_of_them() {
         event.seen = await (await fetch('https://a.b/ü', { method: 'POST', body: 'ä' })).text()";
     assert_eq!(seen(body), "ä");
 }
+
+#[test]
+fn hosts_are_told_nothing_that_the_classes_would_have_refused() {
+    for trick in [
+        "const r = new Request('http://x'); Object.defineProperty(r, 'url', { value: 'file:///etc/passwd' }); await fetch(r)",
+        "Headers.prototype[Symbol.iterator] = function* () { yield ['a', 'b\\r\\nEvil: 1'] }; await fetch('http://x')",
+        "Headers.prototype[Symbol.iterator] = function* () { yield ['a b', 'c'] }; await fetch('http://x')",
+        "Object.defineProperty(Request.prototype, 'method', { get: () => 'GET / HTTP/1.1\\r\\n' }); await fetch('http://x')",
+    ] {
+        let network = Rc::new(Network::default());
+        let mut engine = Engine::new(network.clone());
+        let script = format!(
+            "async function processEvent(event) {{ try {{ {trick} }} catch (e) {{ event.error = e.name }} return event }}"
+        );
+        let outcome = engine.process_event(&Rc::new(program(1, &script)), &to_jsonb("{}"));
+        assert_eq!(outcome.failure, None, "{trick}");
+        let after = after(&outcome, "{}").unwrap();
+        assert!(after["error"].is_string(), "{trick}: {after}");
+        assert_eq!(*network.sent.borrow(), [], "{trick}");
+    }
+}
+
+#[test]
+fn what_is_sent_at_once_is_limited() {
+    let network = Rc::new(Network::default());
+    let mut engine = Engine::new(network.clone());
+    let script = "async function processEvent(event) {
+            const body = new Uint8Array(5 << 20)
+            const sent = []
+            for (let i = 0; i < 10; i++) sent.push(fetch('http://x/', { method: 'POST', body }))
+            const settled = await Promise.allSettled(sent)
+            event.refused = settled.filter((one) => one.status === 'rejected').length
+            return event
+        }";
+    let outcome = engine.process_event(&Rc::new(program(1, script)), &to_jsonb("{}"));
+    assert_eq!(outcome.failure, None);
+    assert_eq!(after(&outcome, "{}").unwrap()["refused"], 7);
+    // And what has ended makes room again.
+    let outcome = engine.process_event(&Rc::new(program(1, script)), &to_jsonb("{}"));
+    assert_eq!(after(&outcome, "{}").unwrap()["refused"], 7);
+}

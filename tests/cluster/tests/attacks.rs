@@ -515,3 +515,36 @@ fn a_statement_that_sets_a_secret_can_be_kept_out_of_the_servers_log() {
     configure(&mut owner, "quiet-secret").unwrap();
     assert!(!cluster.log().contains("quiet-secret"));
 }
+
+#[test]
+fn nothing_is_written_into_what_took_the_place_of_the_extension() {
+    let cluster = Cluster::start();
+    let mut owner = fortress(&cluster);
+    owner.add_body("talking", "console.log('hello'); return event");
+    owner.run("ALTER DATABASE fortress OWNER TO mallory; ALTER SCHEMA public OWNER TO mallory");
+    let mut victim = cluster.connect("fortress");
+    victim.run("SET posthog_plugins.stats_interval = 0");
+    victim.process(r#"{"event": "e"}"#);
+    // With what it knows already, the second event locks nothing; its line waits for the commit.
+    victim.run("BEGIN");
+    victim.process(r#"{"event": "e"}"#);
+    let mut mallory = cluster.connect_as("mallory", "fortress");
+    mallory.run(
+        "SET lock_timeout = '5s';
+         DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE SCHEMA posthog_plugins;
+         CREATE TABLE posthog_plugins.plugin_log (id bigint, logged_at timestamptz, config_id int,
+             source text, level text, message text);
+         CREATE TABLE posthog_plugins.plugin_stat (id bigint, config_id int);
+         CREATE FUNCTION public.rise() RETURNS trigger LANGUAGE plpgsql
+             AS $$BEGIN EXECUTE 'ALTER ROLE mallory SUPERUSER'; RETURN NULL; END$$;
+         CREATE TRIGGER rise BEFORE INSERT OR DELETE ON posthog_plugins.plugin_log
+             EXECUTE FUNCTION public.rise();
+         CREATE TRIGGER rise BEFORE INSERT OR DELETE ON posthog_plugins.plugin_stat
+             EXECUTE FUNCTION public.rise()",
+    );
+    victim.run("COMMIT");
+    drop(victim);
+    let rose = "SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'";
+    assert!(!cluster.connect("postgres").value::<bool>(rose));
+    assert!(cluster.log().contains("the extension posthog_plugins is not in this database"));
+}

@@ -209,3 +209,29 @@ fn many_sessions_can_come_to_the_same_conclusion() {
     );
     assert_eq!(admin.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_pause"), 0);
 }
+
+#[test]
+fn a_pause_that_only_this_session_knows_of_can_be_ended_here() {
+    let cluster = Cluster::start();
+    let mut client = fragile(&cluster, "here", "pass");
+    client.run("BEGIN");
+    send(&mut client, BAD, 10);
+    assert_eq!(client.process(GOOD).as_deref(), Some(GOOD));
+    assert!(client.value::<bool>("SELECT posthog_plugins.resume('fragile')"));
+    assert_eq!(client.process(GOOD).as_deref(), Some(SEEN));
+    client.run("COMMIT");
+    assert!(!is_paused(&mut client));
+}
+
+#[test]
+fn a_config_that_has_recovered_is_not_paused_for_others_later() {
+    let cluster = Cluster::start();
+    let mut client = fragile(&cluster, "later", "pass");
+    client.run("SET posthog_plugins.pause_duration = '1s'; BEGIN");
+    send(&mut client, BAD, 10);
+    client.run("ROLLBACK; BEGIN READ ONLY");
+    wait_until("the pause is over", || client.process(GOOD).as_deref() == Some(SEEN));
+    client.run("COMMIT");
+    client.process(GOOD);
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_pause"), 0);
+}

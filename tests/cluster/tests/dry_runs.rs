@@ -562,3 +562,46 @@ fn dry_runs_need_a_grant_and_a_backtest_the_right_to_read_the_table() {
         SqlState::INSUFFICIENT_PRIVILEGE
     );
 }
+
+#[test]
+fn answers_cannot_be_made_to_depend_on_a_stored_secret() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("oracle");
+    client.run(
+        r#"SELECT posthog_plugins.install(
+               'export async function processEvent(event, { config }) {
+                    event.said = await fetch(`https://a.example/?key=${config.key}`)
+                        .then((response) => response.text(), (error) => error.message)
+                    return event
+                }',
+               '{"config": [{"key": "key", "type": "string", "secret": true}]}', 'asking');
+           SELECT posthog_plugins.configure('asking', '{"key": "abcdefgh"}')"#,
+    );
+    let mut said = |pattern: &str| -> String {
+        client.value(&format!(
+            "SELECT result ->> 'said' FROM posthog_plugins.test('asking', '{{}}',
+                 responses => '{{\"https://a.example/?key={pattern}\": \"hit\"}}')"
+        ))
+    };
+    assert_eq!(said("*"), "hit");
+    let miss = said("a*");
+    assert!(miss.contains("nothing for \"GET https://a.example/?key=********\""), "{miss}");
+    assert!(!miss.contains("abcdefgh"), "{miss}");
+}
+
+#[test]
+fn a_backtest_knows_the_row_from_its_columns() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("columns");
+    client.add_body("seen", "event.seen = true; return event");
+    client.run(
+        "CREATE TABLE events (id int PRIMARY KEY, t timestamptz, r int, place int, event text);
+         INSERT INTO events VALUES (1, now(), 2, 3, 'e')",
+    );
+    let found = client.value::<i64>(
+        "SELECT count(*) FROM posthog_plugins.backtest('seen', 'events') AS found
+          WHERE found.outcome = 'changed' AND found.event ->> 'event' = 'e'
+            AND found.row_key = '{\"id\": 1}'",
+    );
+    assert_eq!(found, 1);
+}

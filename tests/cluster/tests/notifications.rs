@@ -58,9 +58,7 @@ fn a_config_that_begins_to_fail_is_announced_once() {
     }
     assert_eq!(
         payloads(&mut client, &mut listener),
-        [
-            r#"{"kind": "threw", "label": "", "plugin": "fragile", "message": "Error: bad ******** undefined", "team_id": null, "config_id": 1}"#
-        ]
+        [r#"{"kind": "threw", "label": "", "plugin": "fragile", "team_id": null, "config_id": 1}"#]
     );
     // Others tell of it themselves, and so does this one when the config has been changed.
     let mut other = cluster.connect("once");
@@ -82,8 +80,7 @@ fn a_pause_is_announced() {
     client.run(&format!("SELECT process_event('{BAD}') FROM generate_series(1, 20)"));
     let payloads = payloads(&mut client, &mut listener);
     assert_eq!(payloads.len(), 2, "{payloads:?}");
-    let pause = payloads.iter().find(|payload| payload.contains(r#""kind": "paused""#)).unwrap();
-    assert!(pause.contains("10 of 10 calls failed"), "{pause}");
+    assert!(payloads.iter().any(|payload| payload.contains(r#""kind": "paused""#)), "{payloads:?}");
 }
 
 #[test]

@@ -236,3 +236,26 @@ fn a_limit_costs_an_event_nothing() {
         assert_eq!(session.process("{}").as_deref(), Some(r#"{"seen": true}"#));
     }
 }
+
+#[test]
+fn a_limited_role_sees_no_counts_of_other_teams() {
+    let cluster = Cluster::start();
+    let mut owner = teams(&cluster, "counts");
+    owner.run("SELECT posthog_plugins.limit_to_teams('viewer', '{7}')");
+    let mut viewer = cluster.connect_as("viewer", "counts");
+    for team in [7, 8] {
+        viewer.process(&format!(r#"{{"event": "c", "team_id": {team}}}"#));
+    }
+    assert_eq!(
+        viewer.column::<Option<i32>>("SELECT team_id FROM posthog_plugins.stats"),
+        [Some(7)]
+    );
+    viewer.run("BEGIN");
+    viewer.process(r#"{"event": "d", "team_id": 8}"#);
+    assert_eq!(viewer.value::<i64>("SELECT count(*) FROM posthog_plugins._counted()"), 0);
+    for all_teams in ["SELECT posthog_plugins.health()", "SELECT posthog_plugins.health() LIMIT 1"]
+    {
+        let mut viewer = cluster.connect_as("viewer", "counts");
+        assert_eq!(viewer.refusal(all_teams), SqlState::INSUFFICIENT_PRIVILEGE);
+    }
+}

@@ -273,3 +273,42 @@ fn secrets_are_masked_in_a_value_that_does_not_fit() {
     let error = client.refused("INSERT INTO events VALUES (1)");
     assert!(error.message().ends_with("\"key ********\""), "{error:?}");
 }
+
+#[test]
+fn secrets_are_masked_in_what_a_type_says_and_in_fields_without_a_column() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.run(
+        r#"SELECT posthog_plugins.install(
+               'export function processEvent(event, { config }) {
+                    event[config.key] = 1
+                    if (event.i === 2) event.i = `key ${config.key}`
+                    return event
+                }',
+               '{"config": [{"key": "key", "type": "string", "secret": true}]}', 'leaky');
+           SELECT posthog_plugins.configure('leaky', '{"key": "abcdefgh"}');
+           SELECT posthog_plugins.enable('leaky');
+           CREATE TABLE events (i int); SELECT posthog_plugins.attach('events');
+           INSERT INTO events VALUES (1)"#,
+    );
+    let logged = client.value::<String>("SELECT message FROM posthog_plugins.logs");
+    assert!(logged.contains("has no column \"********\""), "{logged}");
+    let error = client.refused("INSERT INTO events VALUES (2)");
+    assert!(!format!("{error:?}").contains("abcdefgh"), "{error:?}");
+}
+
+#[test]
+fn a_composite_type_that_grows_is_known_in_full_at_once() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.add_body("upper", "event.a.city = event.a.city.toUpperCase(); return event");
+    client.run(
+        "CREATE TYPE addr AS (city text, zip text);
+         CREATE TABLE events (event text, a addr);
+         SELECT posthog_plugins.attach('events');
+         INSERT INTO events VALUES ('x', ROW('b', '1'));
+         ALTER TYPE addr ADD ATTRIBUTE country text;
+         INSERT INTO events VALUES ('x', ROW('b', '1', 'de'))",
+    );
+    assert_eq!(client.column::<String>("SELECT a::text FROM events"), ["(B,1,)", "(B,1,de)"]);
+}

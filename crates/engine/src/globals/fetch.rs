@@ -98,7 +98,10 @@ fn sender<'js>(
             },
         };
         let answer = Object::new(ctx.clone())?;
-        match requests.send(program, request, Persistent::save(&ctx, settle)) {
+        let sent = request
+            .check()
+            .and_then(|()| requests.send(program, request, Persistent::save(&ctx, settle)));
+        match sent {
             Ok(number) => answer.set("number", number)?,
             Err(refusal) => answer.set("refusal", refusal)?,
         }

@@ -136,6 +136,10 @@ impl<'a, 'js> Raw<'a, 'js> {
         unsafe { qjs::JS_GetClassID(self.value) }
     }
 
+    pub(super) fn is_big_int(&self) -> bool {
+        matches!(self.tag(), qjs::JS_TAG_BIG_INT | qjs::JS_TAG_SHORT_BIG_INT)
+    }
+
     pub(super) fn is_function(&self) -> bool {
         // SAFETY: a plain look at the value.
         unsafe { qjs::JS_IsFunction(self.context(), self.value) }

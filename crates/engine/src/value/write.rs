@@ -5,7 +5,7 @@
 //! | `undefined`, functions, symbols | left out of objects, `null` in arrays |
 //! | `NaN`, `Infinity` | `null` |
 //! | `toJSON` | called |
-//! | `BigInt`, a cycle | a `TypeError` |
+//! | `BigInt` without a `toJSON`, a cycle | a `TypeError` |
 //! | U+0000 and lone surrogates, which jsonb cannot hold | U+FFFD |
 //!
 //! A view that nobody touched is copied as bytes. A number that still equals the one at the same
@@ -15,7 +15,7 @@ mod object;
 
 use jsonb::{Ref, Writer};
 use rquickjs::function::This;
-use rquickjs::{Coerced, Ctx, Error, Exception, Function, Result, Value, qjs};
+use rquickjs::{Coerced, Ctx, Error, Exception, Function, Result, Value};
 
 use super::lazy::{Lent, Prototypes, Source, Views};
 use super::raw::{Key, Raw};
@@ -146,7 +146,8 @@ impl<'a, 'js> Writing<'a, 'js> {
 
     /// The value that stands for `value` in JSON: `toJSON` called, boxed primitives unboxed.
     fn resolve(&self, value: Raw<'a, 'js>, key: &str) -> Result<Raw<'a, 'js>> {
-        if !value.is_object() {
+        // Of the primitives, JSON asks these: a plugin can give them a form.
+        if !value.is_object() && !value.is_big_int() {
             return Ok(value);
         }
         let convert = value.member(&self.to_json)?;
@@ -210,7 +211,7 @@ impl<'a, 'js> Writing<'a, 'js> {
             let text = value.text()?;
             self.account(text.bytes().len())?;
             self.out.string(&storable(text.bytes()))?;
-        } else if matches!(value.tag(), qjs::JS_TAG_BIG_INT | qjs::JS_TAG_SHORT_BIG_INT) {
+        } else if value.is_big_int() {
             return Err(Exception::throw_type(self.ctx, "a BigInt cannot be stored as JSON").into());
         } else {
             self.out.null()?;
@@ -245,7 +246,8 @@ impl<'a, 'js> Writing<'a, 'js> {
             let element = array.element(index)?;
             let before = before.as_mut().and_then(Iterator::next).transpose()?;
             if !self.untouched(&element, |_| Ok(()))? {
-                let element = match element.is_object() {
+                let may_convert = element.is_object() || element.is_big_int();
+                let element = match may_convert {
                     true => self.resolve(element, &index.to_string())?,
                     false => element,
                 };

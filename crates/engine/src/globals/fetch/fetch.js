@@ -44,8 +44,12 @@
     const settle = (reason, response) => {
       signal.removeEventListener("abort", aborted);
       if (alarm !== undefined) native.clearAlarm(alarm);
-      if (response) resolve(respond(response));
-      else reject(failed(reason));
+      try {
+        if (response) resolve(respond(response));
+        else reject(failed(reason));
+      } catch (error) {
+        reject(failed(error.message));
+      }
     };
     const stop = (error) => {
       native.cancel(number);

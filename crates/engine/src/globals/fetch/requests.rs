@@ -17,11 +17,22 @@ type Callback = Persistent<Function<'static>>;
 
 pub(crate) struct Requests {
     host: Rc<dyn Host>,
-    under_way: RefCell<HashMap<u64, Callback>>,
+    under_way: RefCell<HashMap<u64, UnderWay>>,
+    /// What they send, together.
+    bytes: Cell<usize>,
     /// Time limits that the plugin gave to its requests. Alone they keep no call alive.
     alarms: RefCell<HashMap<u64, Alarm>>,
     last_alarm: Cell<u64>,
 }
+
+struct UnderWay {
+    settle: Callback,
+    bytes: usize,
+}
+
+/// What a host holds for a plugin is not among what its runtime allocates, so it has a limit of its
+/// own: as much as a quarter of the default memory.
+const MOST_BYTES: usize = 16 << 20;
 
 struct Alarm {
     at: Option<Instant>,
@@ -33,6 +44,7 @@ impl Requests {
         Rc::new(Requests {
             host,
             under_way: RefCell::default(),
+            bytes: Cell::new(0),
             alarms: RefCell::default(),
             last_alarm: Cell::new(0),
         })
@@ -44,15 +56,26 @@ impl Requests {
         request: Request,
         settle: Callback,
     ) -> std::result::Result<u64, String> {
+        let bytes = request.size();
+        if self.bytes.get() + bytes > MOST_BYTES {
+            return Err("too much is being sent at once".to_owned());
+        }
         let number = self.host.send(program, request)?;
-        self.under_way.borrow_mut().insert(number, settle);
+        self.bytes.set(self.bytes.get() + bytes);
+        self.under_way.borrow_mut().insert(number, UnderWay { settle, bytes });
         Ok(number)
     }
 
     pub(super) fn cancel(&self, number: u64) {
-        if self.under_way.borrow_mut().remove(&number).is_some() {
+        if self.take(number).is_some() {
             self.host.cancel(number);
         }
+    }
+
+    fn take(&self, number: u64) -> Option<Callback> {
+        let UnderWay { settle, bytes } = self.under_way.borrow_mut().remove(&number)?;
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+        Some(settle)
     }
 
     pub(super) fn set_alarm(&self, at: Option<Instant>, ring: Callback) -> u64 {
@@ -89,7 +112,7 @@ impl Requests {
             return Ok(alarm.is_some_and(|at| at <= Instant::now()));
         };
         // The plugin may have lost interest.
-        let Some(settle) = self.under_way.borrow_mut().remove(&request) else { return Ok(true) };
+        let Some(settle) = self.take(request) else { return Ok(true) };
         let told = settle.restore(ctx).and_then(|settle| match result {
             Ok(response) => settle.call::<_, ()>(((), from(ctx, response)?)),
             Err(reason) => settle.call((reason,)),
@@ -100,14 +123,15 @@ impl Requests {
     fn due(&self) -> Option<Callback> {
         let mut alarms = self.alarms.borrow_mut();
         let now = Instant::now();
-        let is_due = |alarm: &Alarm| alarm.at.is_some_and(|at| at <= now);
-        let due = alarms.iter().find(|(_, alarm)| is_due(alarm)).map(|(number, _)| *number)?;
-        alarms.remove(&due).map(|alarm| alarm.ring)
+        let times = alarms.iter().filter_map(|(number, alarm)| Some((alarm.at?, *number)));
+        let (_, first) = times.filter(|(at, _)| *at <= now).min()?;
+        alarms.remove(&first).map(|alarm| alarm.ring)
     }
 
     /// Ends what a call has left behind.
     pub(crate) fn abandon(&self) {
         self.alarms.borrow_mut().clear();
+        self.bytes.set(0);
         for (number, _) in self.under_way.borrow_mut().drain() {
             self.host.cancel(number);
         }

@@ -23,7 +23,7 @@ impl<T> Block<T> {
         runtime: *mut qjs::JSRuntime,
         values: impl ExactSizeIterator<Item = T>,
     ) -> Option<Self> {
-        const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= align_of::<u128>()) };
+        const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 8) };
         let runtime = NonNull::new(runtime)?;
         let length = values.len();
         if length == 0 {

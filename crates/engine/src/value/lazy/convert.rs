@@ -94,6 +94,18 @@ fn string(ctx: *mut qjs::JSContext, text: &str) -> qjs::JSValue {
 
 /// An owned atom for the key, or `JS_ATOM_NULL`.
 pub(super) fn atom(ctx: *mut qjs::JSContext, key: &str) -> qjs::JSAtom {
+    let atom = try_atom(ctx, key);
+    // SAFETY: the context is alive.
+    unsafe {
+        // Where QuickJS finds no memory for an atom, it says so to nobody.
+        if atom == qjs::JS_ATOM_NULL && !qjs::JS_HasException(ctx) {
+            qjs::JS_ThrowOutOfMemory(ctx);
+        }
+    }
+    atom
+}
+
+fn try_atom(ctx: *mut qjs::JSContext, key: &str) -> qjs::JSAtom {
     // SAFETY: pointer and length are of one live str; the string is freed after its atom is made.
     unsafe {
         // JS_NewAtomLen looks bytes up as Latin-1, so that "é" would find "Ã©".

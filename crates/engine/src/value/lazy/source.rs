@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::slice;
 
 use jsonb::{Document, Object, Ref};
+use rquickjs::qjs;
 
 use super::Views;
 use super::block::Block;
@@ -62,20 +63,22 @@ impl Source {
         Place(start..start.wrapping_add(object.as_bytes().len()))
     }
 
-    /// Ends the loan. Whether what was kept could be kept.
-    fn end(&self, views_left: bool) -> bool {
-        let nothing: &[u8] = &[];
-        let mut kept = true;
-        if views_left && self.lent.get().1 > 0 {
-            let bytes = self.bytes().iter().copied();
-            // SAFETY: views are left, so their runtime is alive; sources go before it does.
-            match unsafe { Block::new(self.views.runtime.get(), bytes) } {
-                Some(block) => kept = self.kept.set(block).is_ok(),
-                None => kept = false,
-            }
+    /// Copies what is lent, for the views that are left. Whether there was memory for it.
+    fn keep(&self) -> bool {
+        if self.lent.get().1 == 0 {
+            return true;
         }
+        let bytes = self.bytes().iter().copied();
+        // SAFETY: views are left, so their runtime is alive; sources go before it does.
+        match unsafe { Block::new(self.views.runtime.get(), bytes) } {
+            Some(block) => self.kept.set(block).is_ok(),
+            None => false,
+        }
+    }
+
+    fn give_back(&self) {
+        let nothing: &[u8] = &[];
         self.lent.set((nothing.as_ptr(), 0));
-        kept
     }
 }
 
@@ -110,12 +113,25 @@ impl<'e> Lent<'e> {
     /// memory for what they need.
     #[must_use]
     pub(crate) fn end(self) -> bool {
-        self.source.end(Rc::strong_count(&self.source) > 1)
+        self.settle()
+    }
+
+    fn settle(&self) -> bool {
+        let views_left = || Rc::strong_count(&self.source) > 1;
+        let mut settled = !views_left() || self.source.keep();
+        if !settled {
+            // They may be garbage that holds itself. No JavaScript runs in this.
+            // SAFETY: views are left, so their runtime is alive.
+            unsafe { qjs::JS_RunGC(self.source.views.runtime.get()) };
+            settled = !views_left() || self.source.keep();
+        }
+        self.source.give_back();
+        settled
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.source.end(Rc::strong_count(&self.source) > 1);
+        self.settle();
     }
 }

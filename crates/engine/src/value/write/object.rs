@@ -201,6 +201,8 @@ impl<'a, 'js> Writing<'a, 'js> {
                 return Ok(());
             }
             member = self.resolve(member, name)?;
+        } else if member.is_big_int() {
+            member = self.resolve(member, name)?;
         }
         let absent = matches!(member.tag(), qjs::JS_TAG_UNDEFINED | qjs::JS_TAG_SYMBOL);
         if absent || member.is_function() {
