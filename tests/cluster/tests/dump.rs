@@ -151,6 +151,39 @@ fn a_custom_dump_brings_everything() {
 }
 
 #[test]
+fn attached_tables_are_attached_after_a_restore() {
+    let mut it = Move::prepare();
+    let insert =
+        r#"INSERT INTO whole VALUES ('{"event": "e"}'); INSERT INTO parts VALUES ('e', 7)"#;
+    // The event column has another name and another number than when it was attached.
+    it.original.run(&format!(
+        "CREATE TABLE whole (gone int, data jsonb); ALTER TABLE whole DROP COLUMN gone;
+         SELECT posthog_plugins.attach('whole', 'data');
+         ALTER TABLE whole RENAME data TO payload;
+         CREATE TABLE parts (event text, team_id int, tags jsonb, last bool) PARTITION BY LIST (team_id);
+         CREATE TABLE part_of_seven PARTITION OF parts FOR VALUES IN (7);
+         SELECT posthog_plugins.attach('parts');
+         {insert}"
+    ));
+    let stored = "SELECT whole::text FROM whole UNION ALL SELECT parts::text FROM parts ORDER BY 1";
+    let before: Vec<String> = it.original.column(stored);
+    assert!(
+        before.iter().all(|row| row.contains("preset4") || row.contains("first")),
+        "{before:?}"
+    );
+    let file = it.file("dump");
+    run(&mut it.dump("postgres", &["--format=custom", "--file", &file]));
+    run(&mut it.restore("postgres", &["--exit-on-error", &file]));
+    let mut restored = it.to.connect("app");
+    assert_eq!(restored.column::<String>(stored), before);
+    for client in [&mut restored, &mut it.original] {
+        client.run(insert);
+    }
+    assert_eq!(restored.column::<String>(stored), it.original.column::<String>(stored));
+    assert_eq!(restored.column::<String>(stored).len(), 2 * before.len());
+}
+
+#[test]
 fn a_plain_dump_brings_everything() {
     let mut it = Move::prepare();
     let file = it.file("dump.sql");
