@@ -1,6 +1,8 @@
 //! What the view `stats` tells: every call is counted once, whoever made it and however its
 //! transaction ended, and nobody waits for that.
 
+use std::thread;
+
 use cluster::{Cluster, Session, Shutdown, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -337,4 +339,50 @@ fn an_uninstalled_plugin_takes_its_counts_along() {
     client.run("SELECT posthog_plugins.uninstall('obedient')");
     assert_eq!(rows(&mut client), 0);
     assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.stats"), 0);
+}
+
+#[test]
+fn vacuum_whose_rows_nobody_would_see_writes_no_counts() {
+    let cluster = Cluster::start();
+    let mut client = obedient(&cluster, "vacuum");
+    client.run("CREATE TABLE first (n int); CREATE TABLE second (n int)");
+    let mut locks = [cluster.connect("vacuum"), cluster.connect("vacuum")];
+    for (lock, table) in locks.iter_mut().zip(["first", "second"]) {
+        lock.run(&format!("BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE"));
+    }
+    let [first, second] = &mut locks;
+    let mut watcher = cluster.connect("vacuum");
+    client.run("SET posthog_plugins.stats_interval = '1s'");
+    // Writes the first; the second is not due yet when VACUUM begins, but is when it is done with a
+    // table.
+    send(&mut client, "keep", 1);
+    send(&mut client, "keep", 1);
+    let pid = client.pid();
+    let between = thread::scope(|scope| {
+        scope.spawn(|| client.run("VACUUM first, second"));
+        first.run("SELECT pg_sleep(1.5); COMMIT");
+        let waits_for_second = format!(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {pid} AND NOT granted
+                               AND relation = 'second'::regclass)"
+        );
+        wait_until("the first table is done", || watcher.value(&waits_for_second));
+        let counted = rows(&mut watcher);
+        second.run("COMMIT");
+        counted
+    });
+    assert_eq!(between, 1);
+    // Its last transaction is like any other.
+    assert_eq!(rows(&mut watcher), 2);
+}
+
+#[test]
+fn a_reset_that_is_prepared_and_rolled_back_resets_nothing() {
+    let cluster = Cluster::start_with(&[("max_prepared_transactions", "5")]);
+    let mut client = obedient(&cluster, "unreset");
+    client.run("BEGIN READ ONLY");
+    send(&mut client, "keep", 1);
+    client.run("COMMIT; BEGIN; SELECT posthog_plugins.reset_stats(); PREPARE TRANSACTION 'reset'");
+    client.run("ROLLBACK PREPARED 'reset'");
+    send(&mut client, "keep", 1);
+    assert_eq!(events(&mut client), 2);
 }

@@ -61,12 +61,9 @@ impl<'a, 'js> Writing<'a, 'js> {
             .filter(|(_, slot)| slot.get().is_deleted())
             .map(|(pair, _)| pair)
             .collect();
+        let added = view.added_keys(self.ctx.as_raw().as_ptr()).into_iter();
         // SAFETY: the references are new, and ours.
-        let added = view
-            .added_keys(self.ctx.as_raw().as_ptr())
-            .into_iter()
-            .map(|atom| unsafe { Key::own(self.ctx, atom) })
-            .collect::<Vec<_>>();
+        let added: Vec<_> = added.map(|atom| unsafe { Key::own(self.ctx, atom) }).collect();
         let mut run = Run::of(members);
         for pair in keys.order() {
             if deleted.binary_search(&pair).is_ok() {
