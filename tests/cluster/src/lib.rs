@@ -4,6 +4,7 @@
 
 pub mod catalog;
 mod cluster;
+pub mod counter;
 mod environment;
 pub mod markdown;
 pub mod process;

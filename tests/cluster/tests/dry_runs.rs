@@ -3,45 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Session, Shutdown, repository};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use cluster::counter::{database, first, texts};
+use cluster::{Cluster, Session, Shutdown};
 use postgres::Client;
 use postgres::error::SqlState;
-
-/// Counts its events, and has a setting, a secret and a file.
-const COUNTER: &str = "
-let count = 0
-
-export function processEvent(event, { config, attachments }) {
-    if (event.event === 'drop') return null
-    if (event.event === 'fail') {
-        event.half = true
-        throw new Error('no ' + config.password)
-    }
-    count += 1
-    console.log('seen', count, config.password)
-    event.count = count
-    event.name = config.name
-    event.length = (config.password ?? '').length
-    event.files = Object.keys(attachments)
-    return event
-}";
-
-const MANIFEST: &str = r#"{"name": "Counter", "config": [
-    {"key": "name", "type": "string", "default": "nobody"},
-    {"key": "password", "type": "string", "secret": true},
-    {"key": "file", "type": "attachment"}]}"#;
-
-fn database(cluster: &Cluster, name: &str) -> Client {
-    let mut client = cluster.create_database(name);
-    client.run(&format!(
-        "SELECT posthog_plugins.install($js${COUNTER}$js$, '{MANIFEST}');
-         SELECT posthog_plugins.configure('counter', '{{\"name\": \"Ada\", \"password\": \"hunter22\"}}');
-         SELECT posthog_plugins.set_attachment('counter', 'file', 'f.txt', 'text/plain', 'x');"
-    ));
-    client
-}
 
 /// One call of each function, for a database with a table "events".
 const CALLS: [&str; 7] = [
@@ -53,19 +18,6 @@ const CALLS: [&str; 7] = [
     r#"run_cases('counter', '[{"event": {"event": "drop"}}]')"#,
     "backtest('counter', 'events')",
 ];
-
-/// The first row of a call: one text for each column, nothing for NULL.
-fn first(client: &mut Client, columns: &str, call: &str) -> Vec<Option<String>> {
-    let columns: Vec<_> = columns.split(", ").map(|column| format!("({column})::text")).collect();
-    let sql = format!("SELECT {} FROM posthog_plugins.{call}", columns.join(", "));
-    let row = client.query(&sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let row = row.first().unwrap_or_else(|| panic!("{sql}: no row"));
-    (0..row.len()).map(|column| row.get(column)).collect()
-}
-
-fn texts(row: &[Option<String>]) -> Vec<&str> {
-    row.iter().map(|text| text.as_deref().unwrap_or("NULL")).collect()
-}
 
 #[test]
 fn a_dry_run_shows_what_a_plugin_does() {
@@ -363,172 +315,6 @@ fn a_dry_run_is_under_the_limits_and_can_be_cancelled() {
 }
 
 #[test]
-fn every_bundled_plugin_passes_its_own_cases() {
-    let cluster = Cluster::start();
-    let mut client = cluster.create_database("bundled");
-    client.run("SELECT posthog_plugins.install_bundled(name) FROM posthog_plugins.library");
-    let failed: Vec<String> = client.column(
-        "SELECT concat_ws(': ', p.name, c.name, c.problem)
-           FROM posthog_plugins.plugins AS p, posthog_plugins.run_cases(p.name) AS c
-          WHERE NOT c.passed",
-    );
-    assert!(failed.is_empty(), "{failed:#?}");
-    let file = repository().join("plugins/drop-events/cases.json");
-    let file = fs::read_to_string(file).unwrap();
-    let all: bool = client
-        .query_one(
-            "SELECT jsonb_array_length($1::text::jsonb) = count(*)
-               FROM posthog_plugins.run_cases('drop-events')",
-            &[&file],
-        )
-        .unwrap()
-        .get(0);
-    assert!(all);
-}
-
-#[test]
-fn a_case_that_is_not_as_promised_is_told_with_the_difference() {
-    let cluster = Cluster::start();
-    let mut client = database(&cluster, "cases");
-    let mut problem = |case: &str| -> Option<String> {
-        client.value(&format!(
-            "SELECT problem FROM posthog_plugins.run_cases('counter', $c$[{case}]$c$)
-              WHERE passed = (problem IS NULL)"
-        ))
-    };
-    let count = r#""name": "nobody", "length": 0, "files": []"#;
-    let passes = format!(
-        r#"{{"event": {{}}, "expect": {{"count": 1.0, {count}}}, "logs": ["seen 1 undefined"]}}"#
-    );
-    assert_eq!(problem(&passes), None);
-    for (case, told) in [
-        (passes.replace("1.0", "2"), "not as expected: count"),
-        (passes.replace("seen 1", "seen 2"), "expected the logs"),
-        (passes.replace(r#""event": {}"#, r#""event": {"event": "drop"}"#), "was dropped"),
-        (r#"{"event": {}}"#.to_owned(), "was not dropped"),
-        (r#"{"event": {"event": "fail"}}"#.to_owned(), "the plugin failed: Error: no"),
-        (r#"{"event": []}"#.to_owned(), "must be a JSON object"),
-        (r#"{"expect": {}}"#.to_owned(), "neither event nor setup_error"),
-        (r#"{"evnet": {}}"#.to_owned(), "\"evnet\""),
-        ("7".to_owned(), "must be an object"),
-        (r#"{"event": {}, "config": {"name": 5}}"#.to_owned(), "must be a string"),
-        (r#"{"event": {}, "attachments": {"x": {}}}"#.to_owned(), "no attachment \"x\""),
-        (r#"{"event": {}, "responses": {"x": {}}}"#.to_owned(), "responses are not valid"),
-        (r#"{"setup_error": "x"}"#.to_owned(), "was not refused"),
-        (r#"{"config": {"name": 5}, "setup_error": "x"}"#.to_owned(), "in other words"),
-    ] {
-        let problem = problem(&case).unwrap_or_default();
-        assert!(problem.contains(told), "{case}: {problem}");
-    }
-    assert_eq!(problem(r#"{"config": {"name": 5}, "setup_error": "must be a string"}"#), None);
-    let call = format!("run_cases('counter', $c$[{}]$c$)", passes.replace("1.0", "2"));
-    let row = first(&mut client, "number, expected -> 'count', got -> 'count', changes", &call);
-    let change = r#"[{"op": "change", "path": "count", "after": 1, "before": 2}]"#;
-    assert_eq!(texts(&row), ["1", "2", "1", change]);
-}
-
-fn archive(cases: &str) -> Vec<u8> {
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (path, contents) in [
-        ("p/plugin.json", r#"{"name": "Packed"}"#),
-        ("p/index.js", "exports.processEvent = (event) => event"),
-        ("p/cases.json", cases),
-    ] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(contents.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, path, contents.as_bytes()).unwrap();
-    }
-    tar.into_inner().unwrap().finish().unwrap()
-}
-
-#[test]
-fn an_archive_brings_its_cases_and_bad_ones_do_not_keep_it_out() {
-    let cluster = Cluster::start();
-    let mut client = cluster.create_database("archives");
-    let mut install = |cases: &str| {
-        client
-            .query("SELECT posthog_plugins.install_archive($1)", &[&archive(cases)])
-            .unwrap_or_else(|error| panic!("{cases}: {error:?}"));
-        client.value::<i64>(
-            "SELECT CASE WHEN cases IS NULL THEN -1 ELSE jsonb_array_length(cases) END::bigint
-               FROM posthog_plugins.plugin_version WHERE is_current",
-        )
-    };
-    for bad in ["", "{}", "[", "[\"\\u0000\"]", "[1e400000]"] {
-        assert_eq!(install(bad), -1, "{bad}");
-    }
-    assert_eq!(
-        install(
-            r#"[{"event": {"n": 12345678901234567890.10}, "expect": {"n": 12345678901234567890.1}}]"#
-        ),
-        1
-    );
-    // The same source with other cases is the same version.
-    assert_eq!(install(r#"[{"event": {}, "expect": {}}, {"event": {}}]"#), 2);
-    assert_eq!(install("broken"), 2);
-    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_version"), 1);
-    let passed: Vec<bool> = client.column("SELECT passed FROM posthog_plugins.run_cases('packed')");
-    assert_eq!(passed, [true, false]);
-}
-
-#[test]
-fn a_backtest_runs_over_the_last_rows_in_their_order() {
-    let cluster = Cluster::start();
-    let mut client = database(&cluster, "backtest");
-    client.run(
-        "CREATE TABLE stamped (id int PRIMARY KEY, timestamp timestamptz, event text, team_id int);
-         INSERT INTO stamped SELECT n, now() - n * interval '1 s', 'e', n % 2 FROM generate_series(1, 90) n;
-         INSERT INTO stamped VALUES (0, NULL, 'e', 0);
-         CREATE TABLE keyed (b int, a int, data jsonb, PRIMARY KEY (a, b));
-         INSERT INTO keyed VALUES (1, 1, '{}'), (2, 1, '{}'), (1, 2, '{\"event\": \"drop\"}'),
-                                  (1, 0, '{}'), (3, 3, '5'), (4, 4, '{\"event\": \"$snapshot\"}');
-         CREATE TABLE bare (data json);
-         INSERT INTO bare VALUES ('{\"a\": 1}'), (NULL), ('{\"event\": \"fail\"}');
-         CREATE VIEW seen AS SELECT * FROM bare, generate_series(1, 2) AS n;",
-    );
-    let mut rows = |call: &str| -> Vec<String> {
-        client.column(&format!(
-            "SELECT concat_ws(' ', row_key, outcome, result -> 'count', error)
-               FROM posthog_plugins.backtest('counter', {call})"
-        ))
-    };
-    // The newest three, the oldest of them first.
-    assert_eq!(
-        rows("'stamped', 3"),
-        [r#"{"id": 3} changed 1"#, r#"{"id": 2} changed 2"#, r#"{"id": 1} changed 3"#]
-    );
-    assert_eq!(rows("'stamped'").len(), 90);
-    assert_eq!(
-        rows("'stamped', 2, order_by => 'id'"),
-        [r#"{"id": 89} changed 1"#, r#"{"id": 90} changed 2"#]
-    );
-    assert_eq!(
-        rows("'keyed', 5, event_column => 'data'"),
-        [
-            r#"{"a": 1, "b": 1} changed 1"#,
-            r#"{"a": 1, "b": 2} changed 2"#,
-            r#"{"a": 2, "b": 1} dropped"#,
-            r#"{"a": 3, "b": 3} failed an event must be a JSON object"#,
-        ]
-    );
-    assert_eq!(
-        rows("'bare', event_column => 'data'"),
-        [r#"{"ctid": "(0,1)"} changed 1"#, r#"{"ctid": "(0,3)"} failed Error: no ********"#]
-    );
-    assert_eq!(rows("'seen', event_column => 'data', order_by => 'n'").len(), 4);
-    client.run("SELECT posthog_plugins.configure('counter', '{}', team_id => 1)");
-    let output = cluster.psql(
-        "backtest",
-        "SELECT count(*) FROM posthog_plugins.backtest('counter', 'stamped', team_id => 1)",
-    );
-    let notice = "NOTICE:  90 rows: 45 changed, 0 dropped, 0 failed, 0 unchanged, 45 passed by";
-    assert!(output.contains(notice), "{output}");
-    // One that is left before its end does no harm.
-    client.run("SELECT posthog_plugins.backtest('counter', 'stamped') LIMIT 1");
-}
-
-#[test]
 fn dry_runs_need_a_grant_and_a_backtest_the_right_to_read_the_table() {
     let cluster = Cluster::start();
     let mut owner = database(&cluster, "rights");
@@ -587,21 +373,4 @@ fn answers_cannot_be_made_to_depend_on_a_stored_secret() {
     let miss = said("a*");
     assert!(miss.contains("nothing for \"GET https://a.example/?key=********\""), "{miss}");
     assert!(!miss.contains("abcdefgh"), "{miss}");
-}
-
-#[test]
-fn a_backtest_knows_the_row_from_its_columns() {
-    let cluster = Cluster::start();
-    let mut client = cluster.create_database("columns");
-    client.add_body("seen", "event.seen = true; return event");
-    client.run(
-        "CREATE TABLE events (id int PRIMARY KEY, t timestamptz, r int, place int, event text);
-         INSERT INTO events VALUES (1, now(), 2, 3, 'e')",
-    );
-    let found = client.value::<i64>(
-        "SELECT count(*) FROM posthog_plugins.backtest('seen', 'events') AS found
-          WHERE found.outcome = 'changed' AND found.event ->> 'event' = 'e'
-            AND found.row_key = '{\"id\": 1}'",
-    );
-    assert_eq!(found, 1);
 }
