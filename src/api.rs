@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::chain::{self, Processed};
-use crate::event::{EventDatum, to_datum};
+use crate::event::{Event, to_datum};
 use crate::{backend, journal, settings};
 
 type Answer<T> = Result<T, ErrorReport>;
@@ -45,8 +45,8 @@ pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) 
     }
     backend::accept_messages();
     // SAFETY: the argument is a jsonb.
-    let event = unsafe { EventDatum::detoast(argument) };
-    let processed = backend::with(|backend| chain::process(backend, event.payload()));
+    let event = unsafe { Event::of_datum(argument) };
+    let processed = backend::with(|backend| chain::process(backend, &event));
     journal::relieve();
     match processed {
         Ok(Processed::Unchanged) => argument,

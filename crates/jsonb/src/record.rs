@@ -19,7 +19,7 @@ use crate::{Error, Limits, Ref, Result};
 /// assert!(matches!(object.get("name")?, Some(jsonb::Ref::String("x"))));
 /// # Ok::<(), jsonb::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Record {
     /// Header, entries and keys; the entries of the values are zero.
     beginning: Vec<u8>,
