@@ -7,6 +7,7 @@ mod column;
 mod convert;
 mod event_column;
 mod history;
+mod ingest;
 mod partition;
 mod reading;
 mod target;
@@ -25,6 +26,7 @@ use history::History;
 use target::Target;
 use writing::Outcome;
 
+pub use ingest::ingest;
 pub use target::register;
 
 /// What PostgreSQL looks up before it calls `process_row`.
@@ -53,7 +55,7 @@ pub unsafe extern "C-unwind" fn process_row(fcinfo: pg_sys::FunctionCallInfo) ->
 }
 
 fn process(call: &Call) -> Result<pg_sys::HeapTuple> {
-    if !settings::enabled() {
+    if !settings::enabled() || ingest::has_passed(call) {
         return Ok(call.row());
     }
     backend::accept_messages();
