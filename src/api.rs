@@ -217,7 +217,8 @@ pub mod posthog_plugins {
     fn ingest(
         events_table: pg_sys::Oid,
         staging: pg_sys::Oid,
-    ) -> Result<TableIterator<'static, (name!(stored, i64), name!(discarded, i64))>, ErrorReport> {
+    ) -> Result<TableIterator<'static, (name!(stored, i64), name!(discarded, i64))>, ErrorReport>
+    {
         let ingested = trigger::ingest(events_table, staging)?;
         Ok(TableIterator::once((ingested.stored, ingested.discarded)))
     }

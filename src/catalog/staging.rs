@@ -92,7 +92,12 @@ fn columns(
             (None, None) => "NULL".to_owned(),
         };
         let is_stored = row.get(7)?.unwrap_or_default();
-        Ok(Column { place: usize::try_from(number - 1).unwrap_or_default(), name, value, is_stored })
+        Ok(Column {
+            place: usize::try_from(number - 1).unwrap_or_default(),
+            name,
+            value,
+            is_stored,
+        })
     })
     .collect()
 }

@@ -110,7 +110,8 @@ impl Events {
                 }
                 for &staged in std::slice::from_raw_parts((*fetched).vals, count) {
                     pgrx::check_for_interrupts!();
-                    discarded += i64::from(!self.process_one(load, rows, staged, (*fetched).tupdesc)?);
+                    discarded +=
+                        i64::from(!self.process_one(load, rows, staged, (*fetched).tupdesc)?);
                 }
                 pg_sys::SPI_freetuptable(fetched);
             }
@@ -134,7 +135,8 @@ impl Events {
         // the way goes with the context.
         unsafe {
             let columns = (*(*self.relation).rd_att).natts as usize;
-            let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); columns], vec![true; columns]);
+            let (mut values, mut nulls) =
+                (vec![pg_sys::Datum::null(); columns], vec![true; columns]);
             let before = pg_sys::MemoryContextSwitchTo(rows.memory);
             for (&place, number) in load.places.iter().zip(1..) {
                 let mut is_null = true;
@@ -231,18 +233,21 @@ impl Drop for Rows {
 }
 
 fn runs_plugins(trigger: &pg_sys::Trigger) -> bool {
-    let is_for_rows = u32::try_from(trigger.tgtype)
-        .is_ok_and(|kind| kind & pg_sys::TRIGGER_TYPE_INSERT != 0 && kind & pg_sys::TRIGGER_TYPE_ROW != 0);
+    let is_for_rows = u32::try_from(trigger.tgtype).is_ok_and(|kind| {
+        kind & pg_sys::TRIGGER_TYPE_INSERT != 0 && kind & pg_sys::TRIGGER_TYPE_ROW != 0
+    });
     // What fires on a subscriber alone does not fire here, nor does what is disabled.
     let fires = matches!(trigger.tgenabled as u8, pg_sys::TRIGGER_FIRES_ON_ORIGIN | b'A');
     // SAFETY: looks at the catalogs; the function exists, as a trigger has it.
-    is_for_rows && fires && unsafe {
-        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
-        let name = pg_sys::get_func_name(trigger.tgfoid);
-        pg_sys::get_func_namespace(trigger.tgfoid) == schema
-            && !name.is_null()
-            && std::ffi::CStr::from_ptr(name) == c"process_row"
-    }
+    is_for_rows
+        && fires
+        && unsafe {
+            let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+            let name = pg_sys::get_func_name(trigger.tgfoid);
+            pg_sys::get_func_namespace(trigger.tgfoid) == schema
+                && !name.is_null()
+                && std::ffi::CStr::from_ptr(name) == c"process_row"
+        }
 }
 
 /// That processed rows are being stored.

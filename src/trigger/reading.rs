@@ -155,8 +155,7 @@ unsafe fn to_jsonb_of(
     value: pg_sys::Datum,
 ) -> Result<()> {
     // SAFETY: by contract; it gives a jsonb.
-    let bytes =
-        unsafe { bytes_of(pg_sys::FunctionCall1Coll(to_jsonb, pg_sys::InvalidOid, value)) };
+    let bytes = unsafe { bytes_of(pg_sys::FunctionCall1Coll(to_jsonb, pg_sys::InvalidOid, value)) };
     Ok(record.splice(Document::new(bytes)?.root())?)
 }
 

@@ -2,7 +2,9 @@
 //! is laid out once, and each object is written straight into its place.
 
 use crate::decimal::Decimal;
-use crate::layout::{Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE, WORD, align};
+use crate::layout::{
+    Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE, WORD, align,
+};
 use crate::numeric::{Header, varlena_word};
 use crate::{Error, Limits, Ref, Result};
 
