@@ -14,3 +14,9 @@ COMMENT ON FUNCTION posthog_plugins.attach(regclass, name) IS
 CREATE FUNCTION posthog_plugins.detach(events_table regclass) RETURNS void
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'detach_wrapper';
 COMMENT ON FUNCTION posthog_plugins.detach(regclass) IS 'Removes what attach created';
+
+CREATE FUNCTION posthog_plugins.ingest(events_table regclass, staging regclass)
+    RETURNS TABLE (stored bigint, discarded bigint)
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'ingest_wrapper';
+COMMENT ON FUNCTION posthog_plugins.ingest(regclass, regclass) IS
+    'Runs the enabled plugins on the rows of a staging table, and inserts what they leave into an attached table';

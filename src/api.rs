@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::chain::{self, Processed};
-use crate::event::{EventDatum, to_datum};
+use crate::event::{Event, to_datum};
 use crate::{backend, journal, settings};
 
 type Answer<T> = Result<T, ErrorReport>;
@@ -45,8 +45,8 @@ pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) 
     }
     backend::accept_messages();
     // SAFETY: the argument is a jsonb.
-    let event = unsafe { EventDatum::detoast(argument) };
-    let processed = backend::with(|backend| chain::process(backend, event.payload()));
+    let event = unsafe { Event::of_datum(argument) };
+    let processed = backend::with(|backend| chain::process(backend, &event));
     journal::relieve();
     match processed {
         Ok(Processed::Unchanged) => argument,
@@ -65,6 +65,7 @@ pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) 
 
 #[pg_schema]
 pub mod posthog_plugins {
+    use pgrx::pg_sys::panic::ErrorReport;
     use pgrx::prelude::*;
     use pgrx::{JsonB, pg_sys};
     use serde_json::{Map, Value};
@@ -78,7 +79,7 @@ pub mod posthog_plugins {
     use crate::catalog::{plugins, teams};
     use crate::error::Error;
     use crate::install::{self, Given};
-    use crate::{backend, library};
+    use crate::{backend, library, trigger};
 
     /// Installs a plugin from its source, or a new version of it, and returns its name.
     #[pg_extern]
@@ -209,6 +210,17 @@ pub mod posthog_plugins {
     #[pg_extern(sql = false)]
     fn detach(events_table: pg_sys::Oid) -> Answer<()> {
         Ok(attached::detach(events_table)?)
+    }
+
+    /// Stores staged rows as the plugins leave them. In sql/attach.sql.
+    #[pg_extern(sql = false)]
+    fn ingest(
+        events_table: pg_sys::Oid,
+        staging: pg_sys::Oid,
+    ) -> Result<TableIterator<'static, (name!(stored, i64), name!(discarded, i64))>, ErrorReport>
+    {
+        let ingested = trigger::ingest(events_table, staging)?;
+        Ok(TableIterator::once((ingested.stored, ingested.discarded)))
     }
 
     /// Behind the view `library`.

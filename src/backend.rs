@@ -1,12 +1,12 @@
 //! What a backend keeps between events: the engine, and the chain as it was last read. Other
 //! sessions' changes arrive as PostgreSQL's own invalidation messages.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use engine::{Engine, Failure, Program};
+use engine::{Engine, Failure, Outcome, Program};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -29,6 +29,8 @@ pub struct Link {
     pub version: i32,
     pub tally: Rc<Tally>,
     pub breaker: Rc<Breaker>,
+    /// What its turns come to, once it is known to have no `processEvent`.
+    pub skipped: OnceCell<Outcome>,
     /// Of all that the realm is made from.
     fingerprint: u64,
 }
@@ -226,6 +228,7 @@ impl Link {
             version: stored.version,
             tally: stats::of(stored.id),
             breaker: Rc::new(Breaker::new()),
+            skipped: OnceCell::new(),
             fingerprint: hasher.finish(),
             program: Rc::new(program),
         };

@@ -13,6 +13,7 @@ pub mod pauses;
 pub mod plugins;
 pub mod retention;
 pub mod roles;
+pub mod staging;
 pub mod stats;
 pub mod tables;
 pub mod teams;

@@ -12,6 +12,7 @@ use crate::backend::{Backend, Link};
 use crate::catalog::links::OnError;
 use crate::catalog::plugins;
 use crate::error::{Error, Result};
+use crate::event::{self, Event};
 use crate::journal;
 use crate::marks::Marks;
 use crate::settings;
@@ -26,19 +27,58 @@ pub enum Processed {
     Discarded,
 }
 
-/// Runs the chain on an event given as jsonb.
-pub fn process(backend: &mut Backend, event: &[u8]) -> Result<Processed> {
+/// Whose events the chain may do something to.
+pub enum Audience {
+    Nobody,
+    /// Of some teams.
+    Teams,
+    Everybody,
+}
+
+pub fn audience(backend: &Backend) -> Audience {
+    let mut teams = backend.links.iter().filter(|link| takes_turns(link)).map(|link| link.team_id);
+    match teams.next() {
+        None => Audience::Nobody,
+        Some(first) if first.is_none() || teams.any(|team| team.is_none()) => Audience::Everybody,
+        Some(_) => Audience::Teams,
+    }
+}
+
+/// Whether the chain may do something to events of that team.
+pub fn concerns(backend: &Backend, team: Option<i32>) -> bool {
+    backend.links.iter().any(|link| takes_turns(link) && link.meets(team))
+}
+
+/// Whether the link would be missed. One without a `processEvent` leaves nothing but marks.
+fn takes_turns(link: &Link) -> bool {
+    link.skipped.get().is_none() || settings::mark_events()
+}
+
+/// Runs the chain on an event, which is not looked into for a chain that does not concern it.
+pub fn process(backend: &mut Backend, event: &Event<'_>) -> Result<Processed> {
     process_watched(backend, event, |_, _| ())
 }
 
 /// The same; `replaced` is given each version of the event that a link has replaced.
 pub fn process_watched<'e>(
     backend: &mut Backend,
-    event: &'e [u8],
+    event: &Event<'e>,
     mut replaced: impl FnMut(Rc<Link>, Cow<'e, [u8]>),
 ) -> Result<Processed> {
+    if !event.is_object() {
+        return Err(Error::EventIsNotAnObject);
+    }
+    let is_concerned = match audience(backend) {
+        Audience::Nobody => false,
+        Audience::Teams => concerns(backend, event.team()),
+        Audience::Everybody => true,
+    };
+    if !is_concerned {
+        return Ok(Processed::Unchanged);
+    }
+    let event = event.payload();
     let fields = open(event)?;
-    if backend.links.is_empty() || is_snapshot(&fields) {
+    if is_snapshot(&fields) {
         return Ok(Processed::Unchanged);
     }
     let team = team_of(&fields);
@@ -100,6 +140,9 @@ impl Next {
 
 /// One plugin's turn: counted, timed, and not taken while the plugin is paused.
 fn call(backend: &mut Backend, link: &Link, event: &[u8], watch: &mut Stopwatch) -> Outcome {
+    if let Some(skipped) = link.skipped.get() {
+        return skipped.clone();
+    }
     if let Some(failure) = link.breaker.refusal(watch.last()) {
         let outcome = Outcome {
             ran: true,
@@ -110,7 +153,10 @@ fn call(backend: &mut Backend, link: &Link, event: &[u8], watch: &mut Stopwatch)
         link.tally.note(&outcome, Duration::ZERO);
         return outcome;
     }
-    let outcome = backend.engine.process_event(&link.program, event);
+    let outcome = backend.engine.process_event_from(&link.program, event, watch.last());
+    if !outcome.ran {
+        link.skipped.get_or_init(|| outcome.clone());
+    }
     link.tally.note(&outcome, watch.lap());
     backend.host.rethrow();
     match link.breaker.note(&outcome, watch.last()) {
@@ -135,10 +181,7 @@ pub fn is_snapshot(event: &Object<'_>) -> bool {
 }
 
 pub fn team_of(event: &Object<'_>) -> Option<i32> {
-    match event.get("team_id") {
-        Ok(Some(Ref::Number(team))) => team.to_i64()?.try_into().ok(),
-        _ => None,
-    }
+    event::team_of(event).unwrap_or_default()
 }
 
 fn report(link: &Rc<Link>, failure: Failure, event: &[u8]) {

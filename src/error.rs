@@ -147,6 +147,20 @@ pub enum Error {
     #[error("table \"{0}\" is not attached")]
     NotAttached(String),
 
+    #[error("table \"{0}\" has several triggers that run plugins")]
+    AttachedTwice(String),
+
+    #[error("trigger \"{0}\" has a condition of its own")]
+    HasCondition(String),
+
+    #[error("permission denied for table {0}")]
+    MayNotInsert(String),
+
+    #[error(
+        "column \"{column}\" is of type {found} in the staging table, of type {type_name} in table \"{table}\""
+    )]
+    StagedInOtherType { table: String, column: String, type_name: String, found: String },
+
     #[error("table \"{table}\" is attached through the table it is a partition of")]
     AttachedThroughParent { table: String, parent: String },
 
@@ -234,6 +248,11 @@ impl Error {
             Error::EventColumnIsGenerated { .. } => Code::ERRCODE_INVALID_COLUMN_REFERENCE,
             Error::AlreadyAttached { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::NotAttached(_) => Code::ERRCODE_UNDEFINED_OBJECT,
+            Error::AttachedTwice(_) | Error::HasCondition(_) => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Error::MayNotInsert(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Error::StagedInOtherType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::AttachedThroughParent { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::NotABeforeRowTrigger | Error::TooManyTriggerArguments(_) => {
                 Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED
@@ -330,6 +349,13 @@ impl Error {
             Error::AlreadyAttached { .. } => "Call posthog_plugins.detach for that table first.",
             Error::AttachedThroughParent { parent, .. } => {
                 return Some(format!("Detach \"{parent}\"."));
+            }
+            Error::AttachedTwice(_) | Error::HasCondition(_) => {
+                "posthog_plugins.ingest is for tables with the one trigger that \
+                 posthog_plugins.attach makes. INSERT ... SELECT from the staging table runs all."
+            }
+            Error::StagedInOtherType { .. } => {
+                "Make it with CREATE TABLE ... (LIKE ...), or give a view that casts."
             }
             Error::NotABeforeRowTrigger => {
                 "posthog_plugins.attach makes the trigger for a table. A view has none of these: \

@@ -16,7 +16,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 use pgrx::prelude::*;
 use serde_json::{Map, Number, Value};
 
-use crate::event::{EventDatum, to_datum};
+use crate::event::{Event, to_datum};
 
 /// The payload of a jsonb.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl FromDatum for Json {
         _: pg_sys::Oid,
     ) -> Option<Self> {
         // SAFETY: by contract a jsonb, unless it is null.
-        (!is_null).then(|| Json(unsafe { EventDatum::detoast(datum) }.payload().to_vec()))
+        (!is_null).then(|| Json(unsafe { Event::of_datum(datum) }.payload().to_vec()))
     }
 }
 

@@ -157,6 +157,40 @@ mod tests {
     }
 
     #[pg_test]
+    fn a_toasted_events_team_is_found_wherever_it_lies() {
+        Spi::run(
+            "SELECT posthog_plugins.install(
+                 'exports.processEvent = e => { e.seen = true; return e }', '{}', 'one');
+             SELECT posthog_plugins.enable('one', team_id => 1);
+             CREATE TABLE wide (e jsonb)",
+        )
+        .unwrap();
+        // A long value before the team's, and one after it.
+        for key in ["$set", "properties"] {
+            for team in ["1", "2", "null"] {
+                Spi::run(&format!(
+                    "TRUNCATE wide;
+                     INSERT INTO wide SELECT pg_catalog.jsonb_build_object('team_id', {team},
+                         '{key}', pg_catalog.repeat('long ', 10000))"
+                ))
+                .unwrap();
+                let seen = text("SELECT process_event(e) ->> 'seen' FROM wide");
+                assert_eq!(seen.as_deref(), (team == "1").then_some("true"), "{key} {team}");
+            }
+        }
+    }
+
+    #[pg_test(error = "an event must be a JSON object")]
+    fn what_is_no_object_is_refused_without_plugins_too() {
+        Spi::run(
+            "CREATE TABLE wide (e jsonb);
+             INSERT INTO wide SELECT pg_catalog.jsonb_build_array(pg_catalog.repeat('long ', 10000));
+             SELECT process_event(e) FROM wide",
+        )
+        .unwrap();
+    }
+
+    #[pg_test]
     fn a_toasted_event_is_processed() {
         install("size", "exports.processEvent = e => { e.size = e.text.length; return e }");
         Spi::run(

@@ -7,17 +7,18 @@ mod column;
 mod convert;
 mod event_column;
 mod history;
+mod ingest;
 mod partition;
 mod reading;
 mod target;
 mod writing;
 
-use jsonb::Writer;
+use jsonb::Record;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::chain::{self, Processed};
+use crate::chain::{self, Audience, Processed};
 use crate::error::Result;
 use crate::{backend, journal, settings};
 use call::Call;
@@ -25,6 +26,7 @@ use history::History;
 use target::Target;
 use writing::Outcome;
 
+pub use ingest::ingest;
 pub use target::register;
 
 /// What PostgreSQL looks up before it calls `process_row`.
@@ -53,38 +55,50 @@ pub unsafe extern "C-unwind" fn process_row(fcinfo: pg_sys::FunctionCallInfo) ->
 }
 
 fn process(call: &Call) -> Result<pg_sys::HeapTuple> {
-    if !settings::enabled() {
+    if !settings::enabled() || ingest::has_passed(call) {
         return Ok(call.row());
     }
     backend::accept_messages();
     // Without plugins, fields need not become an event. A column that is one is looked at anyway: that
     // it holds objects must not depend on them.
-    if call.argument()?.is_none() && backend::with(|backend| Ok(backend.links.is_empty()))? {
+    let audience = backend::with(|backend| Ok(chain::audience(backend)))?;
+    if call.argument()?.is_none() && matches!(audience, Audience::Nobody) {
         return Ok(call.row());
     }
     // Out of its cache while in use: a function that runs here on the way may insert into the same
     // table, and what an error leaves half done is not used again.
     let mut target = target::take(call)?;
-    let mut writer = std::mem::take(&mut target.writer);
-    let row = run(call, &mut target, &mut writer)?;
-    target.writer = writer;
+    let mut record = std::mem::take(&mut target.record);
+    let row = run(call, &mut target, &mut record, audience)?;
+    target.record = record;
     target::put_back(call, target);
     journal::relieve();
     Ok(row)
 }
 
-fn run(call: &Call, target: &mut Target, writer: &mut Writer) -> Result<pg_sys::HeapTuple> {
-    let Some(event) = reading::event(call, target, writer)? else {
+fn run(
+    call: &Call,
+    target: &mut Target,
+    record: &mut Record,
+    audience: Audience,
+) -> Result<pg_sys::HeapTuple> {
+    if let Audience::Teams = audience
+        && let Some(team) = reading::team(call, target)
+        && !backend::with(|backend| Ok(chain::concerns(backend, team)))?
+    {
+        return Ok(call.row());
+    }
+    let Some(event) = reading::event(call, target, record)? else {
         return Ok(call.row());
     };
     let mut history = History::default();
     let processed = backend::with(|backend| {
-        chain::process_watched(backend, event, |link, before| history.add(link, before))
+        chain::process_watched(backend, &event, |link, before| history.add(link, before))
     })?;
     match processed {
         Processed::Unchanged => Ok(call.row()),
         Processed::Changed(after) => {
-            let outcome = Outcome { before: event, after: &after, history: &history };
+            let outcome = Outcome { before: event.payload(), after: &after, history: &history };
             writing::row(call, target, &outcome)
         }
         Processed::Discarded => Ok(std::ptr::null_mut()),

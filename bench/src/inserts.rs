@@ -101,6 +101,11 @@ fn insert_select(client: &RefCell<Client>, effort: Effort) -> Storing {
              WHERE e IS NOT NULL"
                 .to_owned(),
         ),
+        (
+            "attached, by `ingest`",
+            "attached",
+            "SELECT posthog_plugins.ingest('attached', 'many')".to_owned(),
+        ),
         ("PL/pgSQL trigger", "by_plpgsql", from_many("by_plpgsql")),
     ];
     Storing {
@@ -115,6 +120,11 @@ fn insert_columns(client: &RefCell<Client>, effort: Effort) -> Storing {
     let subjects = [
         ("no trigger", "columns", from_source("columns")),
         ("attached", "columns_attached", from_source("columns_attached")),
+        (
+            "attached, by `ingest`",
+            "columns_attached",
+            "SELECT posthog_plugins.ingest('columns_attached', 'columns_source')".to_owned(),
+        ),
     ];
     Storing {
         way: format!("`INSERT ... SELECT` of {} events in nine columns", effort.rows),

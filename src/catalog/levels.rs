@@ -79,6 +79,8 @@ const RIGHTS: &[(Level, Right)] = &[
     (Admin, Call("attach")),
     (Admin, Call("detach")),
     (Admin, Call("process_row")),
+    // As the caller, who has to have the right to insert.
+    (Admin, Call("ingest")),
 ];
 
 /// What a level may do.

@@ -32,6 +32,11 @@ impl Call {
         }
     }
 
+    /// A call as PostgreSQL would make it, to insert a row. Valid as long as what it is made of.
+    pub fn of(data: &mut pg_sys::TriggerData) -> Self {
+        Call { data }
+    }
+
     pub fn is_insert(&self) -> bool {
         self.operation() == pg_sys::TRIGGER_EVENT_INSERT
     }

@@ -28,6 +28,12 @@ pub enum Read {
     /// One of the types that `to_jsonb` writes in ISO 8601.
     DateTime(pg_sys::Oid),
     Jsonb,
+    /// With `to_jsonb` for what is not finite.
+    Numeric(*mut pg_sys::FmgrInfo),
+    /// Likewise.
+    Float8(*mut pg_sys::FmgrInfo),
+    /// Its text, by the type's output function.
+    Output(*mut pg_sys::FmgrInfo),
     /// `to_jsonb` itself.
     ToJsonb(*mut pg_sys::FmgrInfo),
 }
@@ -95,9 +101,31 @@ impl Read {
             pg_sys::UUIDOID => Read::Uuid,
             pg_sys::DATEOID | pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Read::DateTime(base),
             pg_sys::JSONBOID => Read::Jsonb,
+            pg_sys::NUMERICOID => Read::Numeric(function_on(pg_sys::F_TO_JSONB, base)),
+            pg_sys::FLOAT8OID => Read::Float8(function_on(pg_sys::F_TO_JSONB, base)),
+            _ if is_text_in_json(base) => Read::Output(output_function(base)),
             _ => Read::ToJsonb(function_on(pg_sys::F_TO_JSONB, base)),
         }
     }
+}
+
+/// Whether `to_jsonb` makes a string of the type's output. It asks types that are not the server's own
+/// for a cast to json, which may come and go.
+fn is_text_in_json(base: pg_sys::Oid) -> bool {
+    // SAFETY: looks at the catalogs.
+    let is_nested = unsafe {
+        pg_sys::get_element_type(base) != pg_sys::InvalidOid || pg_sys::type_is_rowtype(base)
+    };
+    let is_json_or_number = [pg_sys::JSONOID, pg_sys::FLOAT4OID].contains(&base);
+    base.to_u32() < pg_sys::FirstNormalObjectId && !is_nested && !is_json_or_number
+}
+
+fn output_function(type_id: pg_sys::Oid) -> *mut pg_sys::FmgrInfo {
+    let mut function = pg_sys::InvalidOid;
+    let mut is_varlena = false;
+    // SAFETY: the type exists, as a column has it.
+    unsafe { pg_sys::getTypeOutputInfo(type_id, &mut function, &mut is_varlena) };
+    function_info(function)
 }
 
 impl Write {

@@ -40,6 +40,11 @@ pub fn find(call: &Call, argument: &CStr) -> Result<usize> {
     }
 }
 
+/// Whether the trigger's condition is the one that `attach` gives it.
+pub fn is_tested(call: &Call) -> bool {
+    tested(call).is_some()
+}
+
 /// The place of the column if the trigger's whole condition is `NEW.column IS NOT NULL`.
 fn tested(call: &Call) -> Option<usize> {
     let condition = call.trigger().tgqual;

@@ -2,81 +2,104 @@
 
 use std::ffi::{CStr, c_char};
 
-use jsonb::{Document, Writer};
+use jsonb::{Document, Record};
 use pgrx::pg_sys;
 
 use super::call::Call;
-use super::column::Read;
+use super::column::{Column, Read};
 use super::target::{Fields, Form, Target};
 use crate::error::{Error, Result};
-use crate::event::EventDatum;
+use crate::event::Event;
 
-/// The event that the row is, as jsonb; `None` if its column is NULL.
-pub fn event<'e>(
-    call: &'e Call,
-    target: &mut Target,
-    writer: &'e mut Writer,
-) -> Result<Option<&'e [u8]>> {
-    match &mut target.form {
-        Form::EventColumn { index, .. } => Ok(event_in_column(call, *index)),
-        Form::Fields(fields) => event_of_fields(call, fields, writer).map(Some),
+/// The team in a row's columns, if that can be told without making an event of it.
+pub fn team(call: &Call, target: &mut Target) -> Option<Option<i32>> {
+    let Form::Fields(fields) = &mut target.form else { return None };
+    fields.take(call);
+    let Some(column) = fields.columns.iter().find(|column| column.name == "team_id") else {
+        return Some(None);
+    };
+    let Some(value) = fields.value(column) else { return Some(None) };
+    match column.read {
+        Read::Int2 => Some(Some((value.value() as i16).into())),
+        Read::Int4 => Some(Some(value.value() as i32)),
+        Read::Int8 => Some(i32::try_from(value.value() as i64).ok()),
+        _ => None,
     }
 }
 
-fn event_in_column(call: &Call, index: usize) -> Option<&[u8]> {
+/// The event that the row is; `None` if its column is NULL.
+pub fn event<'e>(
+    call: &'e Call,
+    target: &mut Target,
+    record: &'e mut Record,
+) -> Result<Option<Event<'e>>> {
+    match &mut target.form {
+        Form::EventColumn { index, .. } => Ok(event_in_column(call, *index)),
+        Form::Fields(fields) => {
+            fields.take(call);
+            event_of_fields(fields, record).map(|event| Some(Event::of_payload(event)))
+        }
+    }
+}
+
+fn event_in_column(call: &Call, index: usize) -> Option<Event<'_>> {
     let number = index as i32 + 1;
     let mut is_null = false;
     // SAFETY: the column is one of the relation's, and a jsonb; what it is detoasted to lives as long
     // as the call.
     unsafe {
         let datum = pg_sys::heap_getattr(call.row(), number, call.descriptor(), &mut is_null);
-        (!is_null).then(|| EventDatum::detoast(datum).payload())
+        (!is_null).then(|| Event::of_datum(datum))
     }
 }
 
-fn event_of_fields<'e>(
-    call: &Call,
-    fields: &mut Fields,
-    writer: &'e mut Writer,
-) -> Result<&'e [u8]> {
-    let Fields { columns, values, nulls, .. } = fields;
-    // SAFETY: there is room for every column of the relation.
-    unsafe {
-        let (values, nulls) = (values.as_mut_ptr(), nulls.as_mut_ptr());
-        pg_sys::heap_deform_tuple(call.row(), call.descriptor(), values, nulls);
-    }
-    writer.clear();
-    writer.begin_object()?;
-    for column in columns {
-        writer.key(&column.name)?;
-        match (values.get(column.index), nulls.get(column.index)) {
-            // SAFETY: the value is one of this column.
-            (Some(&value), Some(false)) => unsafe { write(writer, &column.read, value)? },
-            _ => writer.null()?,
+impl Fields {
+    /// Takes the row apart.
+    fn take(&mut self, call: &Call) {
+        // SAFETY: there is room for every column of the relation.
+        unsafe {
+            let (values, nulls) = (self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
+            pg_sys::heap_deform_tuple(call.row(), call.descriptor(), values, nulls);
         }
     }
-    writer.end()?;
-    Ok(writer.finish()?)
+
+    /// The row's value; `None` is NULL.
+    fn value(&self, column: &Column) -> Option<pg_sys::Datum> {
+        let is_there = self.nulls.get(column.index) == Some(&false);
+        self.values.get(column.index).copied().filter(|_| is_there)
+    }
+}
+
+fn event_of_fields<'e>(fields: &Fields, record: &'e mut Record) -> Result<&'e [u8]> {
+    record.begin();
+    for column in &fields.columns {
+        match fields.value(column) {
+            // SAFETY: the value is one of this column.
+            Some(value) => unsafe { write(record, &column.read, value)? },
+            None => record.null()?,
+        }
+    }
+    Ok(record.finish()?)
 }
 
 /// # Safety
 /// `value` is not null, and of the type that `read` is for.
-unsafe fn write(writer: &mut Writer, read: &Read, value: pg_sys::Datum) -> Result<()> {
+unsafe fn write(record: &mut Record, read: &Read, value: pg_sys::Datum) -> Result<()> {
     match read {
-        Read::Bool => writer.bool(value.value() as u8 != 0)?,
-        Read::Int2 => writer.number_i64((value.value() as i16).into())?,
-        Read::Int4 => writer.number_i64((value.value() as i32).into())?,
-        Read::Int8 => writer.number_i64(value.value() as i64)?,
+        Read::Bool => record.bool(value.value() as u8 != 0)?,
+        Read::Int2 => record.number_i64((value.value() as i16).into())?,
+        Read::Int4 => record.number_i64((value.value() as i32).into())?,
+        Read::Int8 => record.number_i64(value.value() as i64)?,
         Read::Text => {
             // SAFETY: by contract a varlena.
             let bytes = unsafe { bytes_of(value) };
-            writer.string(std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)?)?;
+            record.string(std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)?)?;
         }
         Read::Uuid => {
             // SAFETY: by contract a uuid, which is 16 bytes.
             let bytes = unsafe { *value.cast_mut_ptr::<[u8; 16]>() };
-            let mut buffer = [0; UUID_LENGTH];
-            writer.string(uuid_text(bytes, &mut buffer))?;
+            let mut buffer = [b'-'; UUID_LENGTH];
+            record.string(uuid_text(bytes, &mut buffer))?;
         }
         Read::DateTime(type_id) => {
             let mut buffer: [c_char; pg_sys::MAXDATELEN as usize + 1] =
@@ -87,23 +110,53 @@ unsafe fn write(writer: &mut Writer, read: &Read, value: pg_sys::Datum) -> Resul
                 pg_sys::JsonEncodeDateTime(buffer.as_mut_ptr(), value, *type_id, zone);
                 CStr::from_ptr(buffer.as_ptr())
             };
-            writer.string(&text.to_string_lossy())?;
+            record.string(text.to_str().map_err(|_| Error::NotUtf8)?)?;
         }
         Read::Jsonb => {
             // SAFETY: by contract a jsonb.
             let bytes = unsafe { bytes_of(value) };
-            writer.splice(Document::new(bytes)?.root())?;
+            record.splice(Document::new(bytes)?.root())?;
         }
-        Read::ToJsonb(to_jsonb) => {
-            // SAFETY: by contract a value of the type that the function was prepared for; it gives a
-            // jsonb.
-            let bytes = unsafe {
-                bytes_of(pg_sys::FunctionCall1Coll(*to_jsonb, pg_sys::InvalidOid, value))
-            };
-            writer.splice(Document::new(bytes)?.root())?;
+        Read::Numeric(to_jsonb) => {
+            // SAFETY: by contract a numeric.
+            match record.numeric(unsafe { bytes_of(value) }) {
+                // SAFETY: by contract the function is for this type.
+                Err(jsonb::Error::NotFinite) => unsafe { to_jsonb_of(record, *to_jsonb, value)? },
+                written => written?,
+            }
         }
+        Read::Float8(to_jsonb) => {
+            let number = f64::from_bits(value.value() as u64);
+            // SAFETY: a setting of the session, which alone reads and writes it.
+            let is_shortest = unsafe { pg_sys::extra_float_digits } > 0;
+            if number.is_finite() && is_shortest {
+                record.number_f64(number)?;
+            } else {
+                // SAFETY: by contract the function is for this type.
+                unsafe { to_jsonb_of(record, *to_jsonb, value)? };
+            }
+        }
+        Read::Output(function) => {
+            // SAFETY: the type's output function, which gives a text that ends with a NUL.
+            let text = unsafe { CStr::from_ptr(pg_sys::OutputFunctionCall(*function, value)) };
+            record.string(text.to_str().map_err(|_| Error::NotUtf8)?)?;
+        }
+        // SAFETY: by contract the function is for this type.
+        Read::ToJsonb(to_jsonb) => unsafe { to_jsonb_of(record, *to_jsonb, value)? },
     }
     Ok(())
+}
+
+/// # Safety
+/// `to_jsonb` was prepared for the type of `value`.
+unsafe fn to_jsonb_of(
+    record: &mut Record,
+    to_jsonb: *mut pg_sys::FmgrInfo,
+    value: pg_sys::Datum,
+) -> Result<()> {
+    // SAFETY: by contract; it gives a jsonb.
+    let bytes = unsafe { bytes_of(pg_sys::FunctionCall1Coll(to_jsonb, pg_sys::InvalidOid, value)) };
+    Ok(record.splice(Document::new(bytes)?.root())?)
 }
 
 /// The content of a varlena, in place where it is not toasted.
@@ -125,21 +178,14 @@ unsafe fn bytes_of<'a>(value: pg_sys::Datum) -> &'a [u8] {
 
 const UUID_LENGTH: usize = 36;
 
-/// A uuid as PostgreSQL spells it.
+/// A uuid as PostgreSQL spells it, into hyphens.
 fn uuid_text(bytes: [u8; 16], buffer: &mut [u8; UUID_LENGTH]) -> &str {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let mut places = buffer.iter_mut();
-    let mut put = |character: u8| {
-        if let Some(place) = places.next() {
-            *place = character;
-        }
-    };
-    for (index, byte) in bytes.into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            put(b'-');
-        }
-        put(DIGITS[usize::from(byte >> 4)]);
-        put(DIGITS[usize::from(byte & 15)]);
+    /// Where the digits of each byte stand, between hyphens.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    for (byte, place) in bytes.into_iter().zip(PLACES) {
+        buffer[place] = DIGITS[usize::from(byte >> 4)];
+        buffer[place + 1] = DIGITS[usize::from(byte & 15)];
     }
     std::str::from_utf8(buffer).unwrap_or_default()
 }

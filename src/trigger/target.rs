@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use jsonb::Writer;
+use jsonb::Record;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -17,8 +17,8 @@ pub struct Target {
     pub form: Form,
     /// Zero-based places of the columns that decide whether a row fits the partition it is in.
     pub partition_key: Vec<usize>,
-    /// Kept for its memory.
-    pub writer: Writer,
+    /// Writes the events of its rows, if they are made of fields.
+    pub record: Record,
     /// How often tables had changed when this was found out.
     changes: u64,
 }
@@ -67,9 +67,7 @@ pub fn put_back(call: &Call, mut target: Target) {
     if target.changes != CHANGES.get() {
         return;
     }
-    if target.writer.finish().is_ok_and(|event| event.len() > MOST_KEPT) {
-        target.writer = Writer::new();
-    }
+    target.record.shrink_to(MOST_KEPT);
     TARGETS.with(|targets| targets.borrow_mut().insert(call.trigger().tgoid, target));
 }
 
@@ -81,6 +79,7 @@ impl Target {
 
     fn new(call: &Call) -> Result<Self> {
         let changes = CHANGES.get();
+        let mut record = Record::default();
         let form = match call.argument()? {
             Some(argument) => {
                 let index = event_column::find(call, argument)?;
@@ -88,11 +87,15 @@ impl Target {
                 let domain = type_id.filter(|&type_id| type_id != pg_sys::JSONBOID);
                 Form::EventColumn { index, domain }
             }
-            None => Form::Fields(Fields::new(call)?),
+            None => {
+                let fields = Fields::new(call)?;
+                record = Record::new(fields.columns.iter().map(|column| column.name.as_str()))?;
+                Form::Fields(fields)
+            }
         };
         let partition_key = partition::key(call);
         let relation = call.relation_id();
-        Ok(Target { relation, form, partition_key, writer: Writer::new(), changes })
+        Ok(Target { relation, form, partition_key, record, changes })
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
+use std::time::Instant;
 
 use rquickjs::{Context, Ctx, Runtime, Value, qjs};
 
@@ -107,6 +108,17 @@ impl Engine {
 
     /// Runs the program's `processEvent` on an event given as jsonb.
     pub fn process_event(&mut self, program: &Rc<Program>, event: &[u8]) -> Outcome {
+        self.process_event_from(program, event, Instant::now())
+    }
+
+    /// The same for a caller who has just looked at the clock: its time runs from `begin`, unless
+    /// the program has to be set up first.
+    pub fn process_event_from(
+        &mut self,
+        program: &Rc<Program>,
+        event: &[u8],
+        begin: Instant,
+    ) -> Outcome {
         if let Some(failure) = self.pauses.running(program.id) {
             return Outcome::failed(failure.clone());
         }
@@ -116,7 +128,7 @@ impl Engine {
             Err(failure) => return Outcome::failed(failure),
         };
         let id = program.id;
-        let outcome = match machine.process_event(program, event) {
+        let outcome = match machine.process_event(program, event, begin) {
             Ok(outcome) => {
                 match &outcome.failure {
                     Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
@@ -243,24 +255,31 @@ impl Machine {
 
     /// Loads the program's realm, and sets it up if it processes events.
     fn prepare(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
-        self.in_realm(program, |_, _| ())
+        self.in_realm(program, |_, _, _| ())
     }
 
     /// Runs the program's `processEvent`, if it has one. Fails when its realm cannot be prepared.
-    fn process_event(&mut self, program: &Rc<Program>, event: &[u8]) -> Result<Outcome, Failure> {
-        self.in_realm(program, |realm, tools| {
+    fn process_event(
+        &mut self,
+        program: &Rc<Program>,
+        event: &[u8],
+        begin: Instant,
+    ) -> Result<Outcome, Failure> {
+        self.in_realm(program, |realm, tools, was_ready| {
             if realm.processes_events() {
-                realm.process_event(event, tools)
+                let begin = if was_ready { begin } else { Instant::now() };
+                realm.process_event(event, tools, begin)
             } else {
                 Outcome::skipped(realm.consumes_events())
             }
         })
     }
 
+    /// Tells `work` whether the realm was set up before.
     fn in_realm<T>(
         &mut self,
         program: &Rc<Program>,
-        work: impl FnOnce(&Realm, &Tools) -> T,
+        work: impl FnOnce(&Realm, &Tools, bool) -> T,
     ) -> Result<T, Failure> {
         let (used, limit) = (self.tools.meter.used(), self.tools.limits.memory);
         if used > limit / 2 {
@@ -274,30 +293,36 @@ impl Machine {
                 place.insert(Realm::load(&self.runtime, program, &self.tools)?)
             }
         };
+        let was_ready = realm.is_ready();
         if realm.processes_events()
             && let Err(failure) = realm.set_up(&self.tools)
         {
             self.realms.remove(&program.id);
             return Err(failure);
         }
-        Ok(work(realm, &self.tools))
+        Ok(work(realm, &self.tools, was_ready))
     }
 }
 
 impl Tools {
     /// Begins a call: its time runs from here.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, begin: Instant) {
         self.meter.forgive();
         self.rejections.take();
-        self.watch.arm(self.limits.call);
+        self.watch.arm(begin, self.limits.call);
     }
 
     /// Begins a call in a context, and tells QuickJS where its stack begins: a backend enters at
     /// any depth.
     pub(crate) fn enter(&self, ctx: &Ctx<'_>) {
+        self.enter_at(ctx, Instant::now());
+    }
+
+    /// The same; the call began just now.
+    pub(crate) fn enter_at(&self, ctx: &Ctx<'_>, begin: Instant) {
         // SAFETY: the runtime is alive while a context of it is.
         unsafe { qjs::JS_UpdateStackTop(qjs::JS_GetRuntime(ctx.as_raw().as_ptr())) };
-        self.begin();
+        self.begin(begin);
     }
 
     /// What the pending exception, or the limit that struck, came to.

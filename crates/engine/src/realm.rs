@@ -1,6 +1,7 @@
 //! A realm: the JavaScript world of one config, from its script to its last call.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, Value};
 
@@ -92,6 +93,11 @@ impl Realm {
         self.functions.consume_events
     }
 
+    /// Whether `setupPlugin` has run.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
     /// Runs `setupPlugin` once.
     pub(crate) fn set_up(&mut self, tools: &Tools) -> Result<(), Failure> {
         if !self.ready {
@@ -139,9 +145,9 @@ impl Realm {
     }
 
     /// Runs `processEvent` on an event given as jsonb.
-    pub(crate) fn process_event(&self, event: &[u8], tools: &Tools) -> Outcome {
+    pub(crate) fn process_event(&self, event: &[u8], tools: &Tools, begin: Instant) -> Outcome {
         self.context.with(|ctx| {
-            tools.enter(&ctx);
+            tools.enter_at(&ctx, begin);
             let event = Lent::new(&tools.views, event);
             let (verdict, failure) = self.turn(&ctx, &event, tools);
             let late = drain(&ctx, tools).err();

@@ -39,8 +39,8 @@ impl Watch {
     }
 
     /// Starts the time of one call.
-    pub(crate) fn arm(&self, time: Duration) {
-        self.deadline.set(Instant::now().checked_add(time));
+    pub(crate) fn arm(&self, begin: Instant, time: Duration) {
+        self.deadline.set(begin.checked_add(time));
         self.stopped.set(None);
         self.calls.set(self.calls.get() + 1);
     }

@@ -19,8 +19,8 @@
 //!
 //! [`Document`] gives a [`Ref`] to the root, from which the rest is reached lazily: nothing is
 //! decoded, checked or copied before it is asked for. [`Writer`] takes the events of a document,
-//! keys in any order, and [`Writer::splice`] copies what was read without decoding it. [`diff`]
-//! compares two documents.
+//! keys in any order, and [`Writer::splice`] copies what was read without decoding it. [`Record`]
+//! writes objects that all have the same keys. [`diff`] compares two documents.
 
 mod container;
 mod decimal;
@@ -32,6 +32,7 @@ mod limits;
 mod number;
 mod numeric;
 mod read;
+mod record;
 mod writer;
 
 pub use diff::{Change, Path, Step, diff};
@@ -39,4 +40,5 @@ pub use error::{Error, Result};
 pub use limits::Limits;
 pub use number::Number;
 pub use read::{Array, Document, Elements, Object, Pairs, Ref};
+pub use record::Record;
 pub use writer::Writer;

@@ -88,6 +88,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     let admin = [
         "attach",
         "detach",
+        "ingest",
         "process_row",
         "install",
         "install_archive",
