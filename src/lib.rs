@@ -20,6 +20,7 @@ mod journal;
 mod json;
 mod library;
 mod marks;
+mod network;
 mod operator;
 mod roles;
 mod settings;
