@@ -81,9 +81,7 @@ impl Decoder {
         let out = Limited { bytes: Vec::new(), most };
         let coding = match coding.trim() {
             "" | "identity" => Coding::None(out),
-            "gzip" | "x-gzip" => {
-                Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(out)))
-            }
+            "gzip" | "x-gzip" => Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(out))),
             "deflate" => Coding::Deflate(None, out),
             "br" => Coding::Brotli(Box::new(brotli::DecompressorWriter::new(out, PIECE))),
             other => {

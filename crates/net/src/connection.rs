@@ -66,9 +66,7 @@ impl Connection {
     ) -> Result<Self, Error> {
         let stream: Box<dyn Stream> = match site.scheme {
             Scheme::Http => Box::new(stream),
-            Scheme::Https => {
-                Box::new(world.tls()?.connect(&site.host.to_string(), stream).await?)
-            }
+            Scheme::Https => Box::new(world.tls()?.connect(&site.host.to_string(), stream).await?),
         };
         let mut builder = http1::Builder::new();
         builder.max_buf_size(BUFFER);
@@ -141,28 +139,13 @@ async fn addresses(world: &World, rules: &Rules, site: &Site) -> Result<Vec<IpAd
             names.lookup(&host).await.map_err(no_address)?
         }
     };
-    let mut admitted = Vec::new();
-    let mut refusal = None;
-    for address in found {
-        match rules.admit_address(site, address) {
-            Ok(()) => admitted.push(address),
-            Err(error) => refusal = Some(error),
-        }
-    }
+    let mut admitted = rules.admit_addresses(site, &found)?;
     admitted.truncate(MOST_ADDRESSES);
-    match refusal {
-        Some(refusal) if admitted.is_empty() => Err(refusal),
-        None if admitted.is_empty() => Err(Error::NoAddress {
-            host: site.host.to_string(),
-            reason: "it has none".to_owned(),
-        }),
-        _ => Ok(admitted),
-    }
+    Ok(admitted)
 }
 
 async fn tcp(address: SocketAddr, time: Duration) -> Result<TcpStream, Error> {
-    let failed =
-        |reason: String| Error::NoConnection { address: address.ip(), reason };
+    let failed = |reason: String| Error::NoConnection { address: address.ip(), reason };
     let connecting = tokio::time::timeout(time, TcpStream::connect(address));
     let stream = match connecting.await {
         Ok(Ok(stream)) => stream,

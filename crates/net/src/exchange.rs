@@ -127,6 +127,9 @@ impl Hop {
             match connection.send(request).await {
                 Ok(answer) => {
                     let (head, incoming) = answer.into_parts();
+                    if head.status.is_informational() {
+                        return Err(Error::NotHttp(head.status.to_string()));
+                    }
                     return Ok((connection, head, incoming));
                 }
                 // The other side had closed it meanwhile. Each turn uses one of the pool up.

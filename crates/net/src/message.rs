@@ -86,8 +86,7 @@ pub(crate) fn request(
     };
     let mut request = hyper::Request::new(Full::new(body.clone()));
     *request.method_mut() = method.clone();
-    *request.uri_mut() =
-        path.parse::<Uri>().map_err(|error| bad(error.to_string()))?;
+    *request.uri_mut() = path.parse::<Uri>().map_err(|error| bad(error.to_string()))?;
     *request.headers_mut() = headers.clone();
     let host = HeaderValue::from_str(&site.authority()).map_err(|error| bad(error.to_string()))?;
     request.headers_mut().insert(HOST, host);

@@ -84,6 +84,26 @@ impl Rules {
         if named { Ok(()) } else { Err(Error::NotAllowed(site.to_string())) }
     }
 
+    /// Of the addresses that a site turned out to have, those that may be connected to.
+    pub fn admit_addresses(&self, site: &Site, found: &[IpAddr]) -> Result<Vec<IpAddr>, Error> {
+        let mut admitted = Vec::new();
+        let mut refusal = None;
+        for address in found {
+            match self.admit_address(site, *address) {
+                Ok(()) => admitted.push(*address),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        match refusal {
+            Some(refusal) if admitted.is_empty() => Err(refusal),
+            None if admitted.is_empty() => Err(Error::NoAddress {
+                host: site.host.to_string(),
+                reason: "it has none".to_owned(),
+            }),
+            _ => Ok(admitted),
+        }
+    }
+
     /// Whether a site that may be named may be that address.
     pub(crate) fn admit_address(&self, site: &Site, address: IpAddr) -> Result<(), Error> {
         let what = match kind(address) {

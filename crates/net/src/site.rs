@@ -47,15 +47,15 @@ pub struct Site {
 
 impl Site {
     pub fn of(url: &Url) -> Result<Self, Error> {
-        let scheme = Scheme::parse(url.scheme())
-            .ok_or_else(|| Error::Scheme(url.scheme().to_owned()))?;
+        let scheme =
+            Scheme::parse(url.scheme()).ok_or_else(|| Error::Scheme(url.scheme().to_owned()))?;
         let host = url.host().ok_or(Error::NoHost)?.to_owned();
         let port = url.port().unwrap_or_else(|| scheme.default_port());
         Ok(Site { scheme, host: without_dot(host), port })
     }
 
     /// The address, if the host is one.
-    pub(crate) fn literal(&self) -> Option<IpAddr> {
+    pub fn literal(&self) -> Option<IpAddr> {
         match self.host {
             Host::Ipv4(address) => Some(address.into()),
             Host::Ipv6(address) => Some(address.into()),
