@@ -135,10 +135,12 @@ impl Backend {
         let retiring = std::mem::take(&mut self.links).into_iter().filter(|old| !unchanged(old));
         self.retiring.extend(retiring);
         self.links = links;
-        let permit = |link: &Rc<Link>| (link.program.id, {
-            let (plugin, rules) = (link.program.plugin.clone(), link.rules.clone());
-            Permit { plugin, rules }
-        });
+        let permit = |link: &Rc<Link>| {
+            (link.program.id, {
+                let (plugin, rules) = (link.program.plugin.clone(), link.rules.clone());
+                Permit { plugin, rules }
+            })
+        };
         self.host.network.permit(self.links.iter().map(permit).collect());
         Ok(())
     }

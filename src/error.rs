@@ -225,7 +225,9 @@ impl Error {
             | Error::BadErrorPolicy(_)
             | Error::BadHost(_)
             | Error::BadLevel(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::RoleIsNull | Error::TeamIsNull | Error::HostIsNull => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::RoleIsNull | Error::TeamIsNull | Error::HostIsNull => {
+                Code::ERRCODE_NULL_VALUE_NOT_ALLOWED
+            }
             Error::NoSuchRole(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::RoleIsTheOwner(_) => Code::ERRCODE_INVALID_GRANT_OPERATION,
             Error::MayNotReadFiles | Error::NotYourTeam { .. } | Error::PrivateHost(_) => {

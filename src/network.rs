@@ -77,9 +77,7 @@ impl Network {
             Ok(ended) => {
                 let (request, result) = ended?;
                 let sender = self.senders.borrow_mut().remove(&request).unwrap_or_default();
-                let result = result
-                    .map(incoming)
-                    .map_err(|error| self.explain(sender, &error));
+                let result = result.map(incoming).map_err(|error| self.explain(sender, &error));
                 Some(Answer { request, result })
             }
             Err(_) => {
@@ -112,10 +110,14 @@ impl Network {
             net::Error::TooSlow(_) => return format!("{error} (posthog_plugins.fetch_timeout)"),
             _ => return error.to_string(),
         };
+        // A plugin chooses the name, and an administrator may run what stands here.
+        if Rules::parse([entry.as_str()]).is_err() {
+            return error.to_string();
+        }
         let permits = self.permits.borrow();
         let plugin = permits.get(&config).map_or("", |permit| permit.plugin.as_str());
         format!(
-            "{error} of plugin \"{plugin}\"; to allow it: SELECT posthog_plugins.allow_hosts(plugin, \
+            "{error}; to allow it to plugin \"{plugin}\": SELECT posthog_plugins.allow_hosts(plugin, \
              hosts || '{{{entry}}}', team_id, label) FROM posthog_plugins.configs WHERE id = {config}"
         )
     }

@@ -66,8 +66,7 @@ struct Decoder {
 enum Coding {
     None(Limited),
     Gzip(Box<flate2::write::MultiGzDecoder<Limited>>),
-    /// With or without zlib's header: servers do either.
-    Deflate(Option<Box<Decompress>>, Limited),
+    Deflate(Inflate, Limited),
     Brotli(Box<brotli::DecompressorWriter<Limited>>),
 }
 
@@ -82,7 +81,7 @@ impl Decoder {
         let coding = match coding.trim() {
             "" | "identity" => Coding::None(out),
             "gzip" | "x-gzip" => Coding::Gzip(Box::new(flate2::write::MultiGzDecoder::new(out))),
-            "deflate" => Coding::Deflate(None, out),
+            "deflate" => Coding::Deflate(Inflate::default(), out),
             "br" => Coding::Brotli(Box::new(brotli::DecompressorWriter::new(out, PIECE))),
             other => {
                 let reason = "it is not one that was asked for".to_owned();
@@ -97,16 +96,7 @@ impl Decoder {
         let written = match &mut self.coding {
             Coding::None(out) => out.write_all(data),
             Coding::Gzip(decoder) => decoder.write_all(data),
-            Coding::Deflate(inflate, out) => match data.first() {
-                Some(first) => {
-                    // The method in zlib's header; raw data never begins so.
-                    let has_header = first & 0x0f == 8;
-                    let inflate =
-                        inflate.get_or_insert_with(|| Box::new(Decompress::new(has_header)));
-                    self::inflate(inflate, data, out)
-                }
-                None => Ok(()),
-            },
+            Coding::Deflate(inflate, out) => inflate.write(data, out),
             Coding::Brotli(decoder) => decoder.write_all(data),
         };
         written.map_err(|error| self.failure(error))
@@ -120,10 +110,7 @@ impl Decoder {
         let finished = match &mut self.coding {
             Coding::None(_) => Ok(()),
             Coding::Gzip(decoder) => decoder.try_finish(),
-            Coding::Deflate(Some(inflate), out) => {
-                self::inflate(inflate, &[], out).and_then(|()| ended(inflate))
-            }
-            Coding::Deflate(None, _) => Ok(()),
+            Coding::Deflate(inflate, _) => inflate.finish(),
             Coding::Brotli(decoder) => decoder.close(),
         };
         finished.map_err(|error| self.failure(error))?;
@@ -155,26 +142,37 @@ impl Decoder {
 /// What is decoded at a time.
 const PIECE: usize = 32 << 10;
 
-fn inflate(inflate: &mut Decompress, mut data: &[u8], out: &mut Limited) -> io::Result<()> {
-    let mut piece = [0; PIECE];
-    loop {
-        let (read, written) = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(data, &mut piece, FlushDecompress::None)?;
-        let read = (inflate.total_in() - read) as usize;
-        let written = (inflate.total_out() - written) as usize;
-        out.write_all(piece.get(..written).unwrap_or_default())?;
-        data = data.get(read..).unwrap_or_default();
-        if status == Status::StreamEnd || (read == 0 && written == 0) {
-            return Ok(());
-        }
-    }
+/// With or without zlib's header: servers do either.
+#[derive(Default)]
+struct Inflate {
+    stream: Option<Box<Decompress>>,
+    has_ended: bool,
 }
 
-/// Whether the data has come to its end.
-fn ended(inflate: &mut Decompress) -> io::Result<()> {
-    match inflate.decompress(&[], &mut [0], FlushDecompress::Finish) {
-        Ok(Status::StreamEnd) => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended too early")),
+impl Inflate {
+    fn write(&mut self, mut data: &[u8], out: &mut Limited) -> io::Result<()> {
+        let Some(first) = data.first() else { return Ok(()) };
+        // The method in zlib's header; no encoder begins raw data so.
+        let has_header = first & 0x0f == 8;
+        let stream = self.stream.get_or_insert_with(|| Box::new(Decompress::new(has_header)));
+        let mut piece = [0; PIECE];
+        while !self.has_ended {
+            let (read, written) = (stream.total_in(), stream.total_out());
+            let status = stream.decompress(data, &mut piece, FlushDecompress::None)?;
+            let read = (stream.total_in() - read) as usize;
+            let written = (stream.total_out() - written) as usize;
+            out.write_all(piece.get(..written).unwrap_or_default())?;
+            data = data.get(read..).unwrap_or_default();
+            self.has_ended = status == Status::StreamEnd;
+            if read == 0 && written == 0 {
+                return Ok(());
+            }
+        }
+        if data.is_empty() { Ok(()) } else { Err(io::Error::other("there is more after its end")) }
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        if self.has_ended { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
 

@@ -58,12 +58,12 @@ pub(crate) async fn exchange(
     request: Request,
     limits: Limits,
 ) -> Result<Response, Error> {
-    let Request { redirect, body, .. } = &request;
+    let Request { method, url, headers, body, redirect } = request;
     let mut hop = Hop {
-        method: message::method(&request.method)?,
-        headers: message::headers(&request.headers, &request.url)?,
-        url: request.url.clone(),
-        body: Bytes::copy_from_slice(body),
+        method: message::method(&method)?,
+        headers: message::headers(&headers, &url)?,
+        url,
+        body: Bytes::from(body),
     };
     for redirects in 0..=MOST_REDIRECTS {
         let after = |error| match redirects {
@@ -87,7 +87,7 @@ pub(crate) async fn exchange(
             }
             return Ok(hop.response(&head, body, redirects > 0));
         };
-        if *redirect == Redirect::Error {
+        if redirect == Redirect::Error {
             return Err(Error::RedirectRefused);
         }
         // The body of a redirect is not worth reading for a connection.

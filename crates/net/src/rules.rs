@@ -236,6 +236,10 @@ fn parse_host(text: &str) -> Result<Host<String>, &'static str> {
     match &host {
         Host::Domain(name) => {
             let label = |label: &str| (1..=63).contains(&label.len());
+            // A browser's names can have quotes and braces, which no name of a host has.
+            if name.contains(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)) {
+                return Err("the host has a character that no host can have");
+            }
             if name.len() > 253 || !name.split('.').all(label) {
                 return Err("the host is not a name: a part of it is empty or too long");
             }
