@@ -13,8 +13,8 @@ use pgrx::pg_sys;
 
 use crate::settings;
 
-/// Enough for the few services that a chain talks to. They stay open while the session is idle, as
-/// nothing runs then that could close them, until the other side does.
+/// Enough for the few services that a chain talks to. While the session is idle nothing runs that
+/// could close them.
 const IDLE_CONNECTIONS: usize = 4;
 
 #[derive(Default)]

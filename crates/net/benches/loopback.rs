@@ -38,13 +38,7 @@ fn main() {
     let rules = Rc::new(Rules::parse([host.as_str()]).expect("a list"));
     for at_once in [1, 8, 32] {
         let limits = Limits { time: TIME * 10, body_bytes: 1 << 20, at_once };
-        let request = Request {
-            method: "GET".to_owned(),
-            url: host.parse().expect("an address"),
-            headers: Vec::new(),
-            body: Vec::new(),
-            redirect: Redirect::Follow,
-        };
+        let request = get(&host);
         let mut send = |client: &mut Client| {
             client.send(request.clone(), rules.clone(), limits).expect("there is room");
         };
@@ -59,5 +53,26 @@ fn main() {
         let rate = f64::from(count) / begin.elapsed().as_secs_f64();
         println!("{at_once:>3} at a time: {rate:>8.0} a second");
         while client.next(None, &|| false).is_some() {}
+    }
+    // The server does not speak it; what takes time is to read what the system trusts.
+    for which in ["first", "second"] {
+        let secure = host.replace("http:", "https:");
+        let rules = Rc::new(Rules::parse([secure.as_str()]).expect("a list"));
+        let begin = Instant::now();
+        let limits = Limits { time: TIME, body_bytes: 1 << 20, at_once: 1 };
+        client.send(get(&secure), rules, limits).expect("there is room");
+        let (_, answer) = client.next(None, &|| false).expect("one is under way");
+        answer.expect_err("there is no TLS");
+        println!("the {which} handshake, which fails: {:?}", begin.elapsed());
+    }
+}
+
+fn get(url: &str) -> Request {
+    Request {
+        method: "GET".to_owned(),
+        url: url.parse().expect("an address"),
+        headers: Vec::new(),
+        body: Vec::new(),
+        redirect: Redirect::Follow,
     }
 }

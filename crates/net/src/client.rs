@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// More requests than that wait for no others.
 const MOST_WAITING: usize = 1000;
+
+/// The process's, so that no answer is taken for one of an earlier client.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// What a client is made with.
 #[derive(Default)]
@@ -55,7 +59,6 @@ pub struct Client {
     waiting: VecDeque<(u64, LocalBoxFuture<'static, Result<Response, Error>>, usize)>,
     slots: HashMap<u64, Rc<RefCell<Slot>>>,
     running: FuturesUnordered<Running>,
-    last: u64,
 }
 
 /// What all exchanges share.
@@ -97,7 +100,6 @@ impl Client {
             waiting: VecDeque::new(),
             slots: HashMap::new(),
             running: FuturesUnordered::new(),
-            last: 0,
         })
     }
 
@@ -111,15 +113,15 @@ impl Client {
         if self.waiting.len() >= MOST_WAITING {
             return Err(Error::TooMany(MOST_WAITING));
         }
-        self.last += 1;
+        let number = 1 + LAST.fetch_add(1, Ordering::Relaxed);
         let world = self.world.clone();
         let work = Box::pin(async move {
             let answer = exchange(&world, &rules, request, limits);
             let in_time = tokio::time::timeout(limits.time, answer).await;
             in_time.unwrap_or(Err(Error::TooSlow(limits.time)))
         });
-        self.waiting.push_back((self.last, work, limits.at_once));
-        Ok(self.last)
+        self.waiting.push_back((number, work, limits.at_once));
+        Ok(number)
     }
 
     /// Waits for an exchange to end, until then at most. `None` also when it is `interrupted`, or
