@@ -49,6 +49,7 @@ CREATE TABLE posthog_plugins.plugin_config (
     config     jsonb       NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    hosts      text[]      NOT NULL DEFAULT '{}',
     CONSTRAINT plugin_config_position_is_unique UNIQUE (position) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT plugin_config_enabled_has_position CHECK (enabled = (position IS NOT NULL)),
     CONSTRAINT plugin_config_position_counts_from_one CHECK (position > 0),
@@ -62,6 +63,7 @@ COMMENT ON TABLE posthog_plugins.plugin_config IS 'Uses of a plugin: settings, o
 COMMENT ON COLUMN posthog_plugins.plugin_config.team_id IS 'NULL: every team';
 COMMENT ON COLUMN posthog_plugins.plugin_config.position IS 'Place in the chain; NULL while disabled';
 COMMENT ON COLUMN posthog_plugins.plugin_config.on_error IS 'What becomes of an event on which the plugin fails';
+COMMENT ON COLUMN posthog_plugins.plugin_config.hosts IS 'What its fetch may reach';
 
 CREATE TABLE posthog_plugins.plugin_secret (
     config_id integer NOT NULL,

@@ -36,7 +36,8 @@ SELECT c.id,
                FROM posthog_plugins.plugin_attachment AS a
               WHERE a.config_id = c.id
               ORDER BY a.key) AS attachments,
-       c.updated_at
+       c.updated_at,
+       c.hosts
   FROM posthog_plugins._visible_config AS c
  ORDER BY c.position, c.plugin, c.team_id, c.label;
 COMMENT ON VIEW posthog_plugins.configs IS 'Every use of a plugin, enabled or not';

@@ -75,6 +75,7 @@ pub mod posthog_plugins {
 
     use crate::catalog::attached;
     use crate::catalog::configs::{self, Target};
+    use crate::catalog::hosts;
     use crate::catalog::links::OnError;
     use crate::catalog::{plugins, teams};
     use crate::error::Error;
@@ -165,6 +166,20 @@ pub mod posthog_plugins {
         let target = Target::of_caller(plugin, team_id, label)?;
         configs::set_attachment(target, key, file_name, content_type, contents)?;
         Ok(backend::retire_changed()?)
+    }
+
+    /// Replaces the list of hosts that `fetch` reaches for a config, and returns it as it is stored.
+    #[pg_extern]
+    fn allow_hosts(
+        plugin: &str,
+        hosts: Option<Vec<Option<String>>>,
+        team_id: default!(Option<i32>, "NULL"),
+        label: default!(&str, "''"),
+    ) -> Answer<Vec<String>> {
+        let target = Target::of_caller(plugin, team_id, label)?;
+        let stored = hosts::allow(target, hosts.unwrap_or_default())?;
+        backend::retire_changed()?;
+        Ok(stored)
     }
 
     /// Appends a config to the chain and returns its position.

@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use engine::{Engine, Failure, Outcome, Program};
+use net::Rules;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ use crate::breaker::{Breaker, Pause};
 use crate::catalog::links::{self, OnError, StoredLink};
 use crate::error::{Error, Result};
 use crate::host::PgHost;
+use crate::network::Permit;
 use crate::stats::{self, Tally};
 use crate::{journal, settings, upkeep};
 
@@ -27,6 +29,8 @@ pub struct Link {
     pub label: String,
     pub on_error: OnError,
     pub version: i32,
+    /// What it may reach.
+    pub rules: Rc<Rules>,
     pub tally: Rc<Tally>,
     pub breaker: Rc<Breaker>,
     /// What its turns come to, once it is known to have no `processEvent`.
@@ -133,6 +137,13 @@ impl Backend {
         let retiring = std::mem::take(&mut self.links).into_iter().filter(|old| !unchanged(old));
         self.retiring.extend(retiring);
         self.links = links;
+        let permit = |link: &Rc<Link>| {
+            (link.program.id, {
+                let (plugin, rules) = (link.program.plugin.clone(), link.rules.clone());
+                Permit { plugin, rules }
+            })
+        };
+        self.host.network.permit(self.links.iter().map(permit).collect());
         Ok(())
     }
 
@@ -217,6 +228,7 @@ impl Link {
         };
         let mut hasher = DefaultHasher::new();
         (stored.version, &program.script, &program.config, &program.secrets).hash(&mut hasher);
+        stored.hosts.hash(&mut hasher);
         for file in &program.attachments {
             (&file.key, &file.file_name, &file.content_type, &file.contents).hash(&mut hasher);
         }
@@ -226,6 +238,7 @@ impl Link {
             label: stored.label,
             on_error: stored.on_error,
             version: stored.version,
+            rules: Rc::new(rules(&stored.hosts)),
             tally: stats::of(stored.id),
             breaker: Rc::new(Breaker::new()),
             skipped: OnceCell::new(),
@@ -244,6 +257,12 @@ impl Link {
     fn is_what_was(&self, earlier: &Link) -> bool {
         self.program.id == earlier.program.id && self.fingerprint == earlier.fingerprint
     }
+}
+
+/// The table has what `allow_hosts` has checked. Should somebody have written something else into it,
+/// that allows nothing.
+fn rules(hosts: &[String]) -> Rules {
+    Rules::parse(hosts.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn json_text(object: Map<String, Value>) -> String {

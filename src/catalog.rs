@@ -4,6 +4,7 @@ pub mod attached;
 mod attempt;
 pub mod configs;
 pub mod findings;
+pub mod hosts;
 pub mod levels;
 pub mod links;
 pub mod log;

@@ -75,6 +75,15 @@ pub enum Error {
     #[error("plugin \"{plugin}\" has no attachment \"{key}\"")]
     NoSuchAttachment { plugin: String, key: String },
 
+    #[error("\"{}\" cannot be an allowed host: {}", .0.entry, .0.problem)]
+    BadHost(net::BadEntry),
+
+    #[error("hosts must not contain NULL")]
+    HostIsNull,
+
+    #[error("permission denied to allow \"{0}\"")]
+    PrivateHost(String),
+
     #[error("responses are not valid: {0}")]
     BadResponses(String),
 
@@ -228,11 +237,14 @@ impl Error {
             | Error::BadResponses(_)
             | Error::CasesAreNotAList
             | Error::BadErrorPolicy(_)
+            | Error::BadHost(_)
             | Error::BadLevel(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::RoleIsNull | Error::TeamIsNull => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::RoleIsNull | Error::TeamIsNull | Error::HostIsNull => {
+                Code::ERRCODE_NULL_VALUE_NOT_ALLOWED
+            }
             Error::NoSuchRole(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::RoleIsTheOwner(_) => Code::ERRCODE_INVALID_GRANT_OPERATION,
-            Error::MayNotReadFiles | Error::NotYourTeam { .. } => {
+            Error::MayNotReadFiles | Error::NotYourTeam { .. } | Error::PrivateHost(_) => {
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
@@ -284,6 +296,9 @@ impl Error {
             Error::MayNotReadFiles => {
                 Some("Only roles with privileges of pg_read_server_files may.".to_owned())
             }
+            Error::PrivateHost(_) => Some(
+                "What is on the server itself or near it is for superusers to allow.".to_owned(),
+            ),
             Error::NotYourTeam { role, teams, .. } => {
                 let teams: Vec<String> = teams.iter().map(i32::to_string).collect();
                 Some(format!("Role \"{role}\" is limited to teams {{{}}}.", teams.join(", ")))
@@ -332,6 +347,10 @@ impl Error {
                  \"expect\": {...}}]'."
             }
             Error::NoOrder(_) => "Name a column: order_by => '...'.",
+            Error::BadHost(_) => {
+                "Entries are like api.example.com, https://example.com:8443, http://example.com, \
+                 *.example.com, 10.1.2.3, or 10.0.0.0/8 for what names may resolve to."
+            }
             Error::BadLevel(_) => "The levels are viewer, editor and admin.",
             Error::RoleIsTheOwner(_) => "Its rights are not granted, and cannot be revoked.",
             Error::NotYourTeam { team_id: None, .. } => {

@@ -1,13 +1,15 @@
 //! PostgreSQL as the engine sees it: it may be interrupted, and it takes log lines.
 
 use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
-use engine::{Host, LogLine, Request};
+use engine::{Answer, Host, LogLine, Request};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
 use crate::journal;
+use crate::network::Network;
 
 /// What may end running JavaScript from outside. An error of PostgreSQL's that comes up while
 /// JavaScript is on the stack waits here until that has unwound.
@@ -55,6 +57,7 @@ impl Interrupts {
 #[derive(Default)]
 pub struct PgHost {
     interrupts: Interrupts,
+    pub network: Network,
 }
 
 impl PgHost {
@@ -73,9 +76,15 @@ impl Host for PgHost {
         journal::console(line);
     }
 
-    fn send(&self, _program: i32, _request: Request) -> Result<u64, String> {
-        let refusal = "plugins have no network access while an event is stored; \
-                       posthog_plugins.test can answer fetch from its argument responses";
-        Err(refusal.to_owned())
+    fn send(&self, program: i32, request: Request) -> Result<u64, String> {
+        self.network.send(program, request)
+    }
+
+    fn next_answer(&self, until: Option<Instant>) -> Option<Answer> {
+        self.network.next(until, &|| self.interrupts.are_pending())
+    }
+
+    fn cancel(&self, request: u64) {
+        self.network.cancel(request);
     }
 }

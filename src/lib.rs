@@ -1,10 +1,11 @@
 //! PostHog plugins inside PostgreSQL.
 //!
 //! The way of an event: [`api`] takes it from SQL, or [`trigger`] from a row; [`chain`] passes it
-//! from plugin to plugin, the `engine` crate runs each plugin's JavaScript on it, [`journal`] keeps
-//! what they log, and [`stats`] what they did; [`dry_run`] shows what would become of an event. What
-//! the plugins are stands in tables, which [`catalog`] reads and writes; the `source` crate turns
-//! what an author wrote into what is stored there.
+//! from plugin to plugin, the `engine` crate runs each plugin's JavaScript on it, [`network`] is what
+//! they reach, [`journal`] keeps what they log, and [`stats`] what they did; [`dry_run`] shows what
+//! would become of an event. What the plugins are stands in tables, which [`catalog`] reads and
+//! writes; the `source` crate turns what an author wrote into what is stored there, the `net` crate
+//! speaks HTTP.
 
 mod api;
 mod backend;
@@ -20,6 +21,7 @@ mod journal;
 mod json;
 mod library;
 mod marks;
+mod network;
 mod operator;
 mod roles;
 mod settings;

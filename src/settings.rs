@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::time::Duration;
 
 use engine::Limits;
+use net::Limits as FetchLimits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -48,6 +49,21 @@ static LOG_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
 
 /// Failures are few, as `error_interval` sees to that, and are looked for later.
 static ERROR_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
+
+/// On: without hosts that were allowed to a config, nothing is reached anyway.
+static NETWORK: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+/// Less than execution_timeout, so that a plugin can catch what is too slow and go on: a call that
+/// runs out of its own time leaves the event as it was, and takes the runtime with it.
+static FETCH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(800);
+
+/// Answers of services are kilobytes. Times fetch_concurrency, what a session may hold of them beside
+/// its memory_limit.
+static FETCH_SIZE_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(4 * 1024);
+
+/// What browsers open to one site. More is no faster for a plugin in a chain, and many sessions do
+/// it at the same time.
+static FETCH_CONCURRENCY: GucSetting<i32> = GucSetting::<i32>::new(6);
 
 /// Empty: nobody is listening.
 static FAILURE_CHANNEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -105,6 +121,19 @@ pub fn pause_window() -> Duration {
 
 pub fn pause_duration() -> Duration {
     seconds(&PAUSE_DURATION)
+}
+
+/// Whether any plugin reaches the network.
+pub fn network() -> bool {
+    NETWORK.get()
+}
+
+pub fn fetch_limits() -> FetchLimits {
+    FetchLimits {
+        time: Duration::from_millis(FETCH_TIMEOUT.get().unsigned_abs().into()),
+        body_bytes: kilobytes(&FETCH_SIZE_LIMIT),
+        at_once: FETCH_CONCURRENCY.get().unsigned_abs() as usize,
+    }
 }
 
 /// Longest source, in bytes.
@@ -226,6 +255,34 @@ pub fn define() {
             None,
         );
     }
+    GucRegistry::define_bool_guc(
+        c"posthog_plugins.network",
+        c"Lets plugins reach the hosts that are allowed to them.",
+        c"When off, every request is refused.",
+        &NETWORK,
+        GucContext::Sighup,
+        GucFlags::empty(),
+    );
+    integer(
+        c"posthog_plugins.fetch_timeout",
+        c"Time that a request of a plugin may take.",
+        &FETCH_TIMEOUT,
+        1..=600_000,
+        GucFlags::UNIT_MS,
+    );
+    size(
+        c"posthog_plugins.fetch_size_limit",
+        c"Size of the longest answer that a plugin may get.",
+        &FETCH_SIZE_LIMIT,
+        1..=256 * 1024,
+    );
+    integer(
+        c"posthog_plugins.fetch_concurrency",
+        c"Requests of a plugin that are under way at a time; others wait.",
+        &FETCH_CONCURRENCY,
+        1..=100,
+        GucFlags::empty(),
+    );
     integer(
         c"posthog_plugins.pause_failure_rate",
         c"Percentage of failed calls at which a plugin is paused; 0 never pauses it.",

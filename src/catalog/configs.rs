@@ -104,10 +104,7 @@ pub fn set_attachment(
                 key: key.to_owned(),
             });
         }
-        let id = match find(client, target)? {
-            Some(config) => config.id,
-            None => create(client, target)?,
-        };
+        let id = existing_or_new_id(client, target)?;
         client.update(
             "INSERT INTO posthog_plugins.plugin_attachment
                  (config_id, key, file_name, content_type, contents)
@@ -286,6 +283,13 @@ fn existing(client: &SpiClient<'_>, target: Target<'_>) -> Result<Config> {
 
 pub(super) fn existing_id(client: &SpiClient<'_>, target: Target<'_>) -> Result<i32> {
     Ok(existing(client, target)?.id)
+}
+
+pub(super) fn existing_or_new_id(client: &mut SpiClient<'_>, target: Target<'_>) -> Result<i32> {
+    match find(client, target)? {
+        Some(config) => Ok(config.id),
+        None => create(client, target),
+    }
 }
 
 /// The enabled configs that lack something, and what. `enable` refuses them; a new version of a

@@ -75,6 +75,8 @@ const RIGHTS: &[(Level, Right)] = &[
     (Admin, Call("install_bundled")),
     (Admin, Call("rollback")),
     (Admin, Call("uninstall")),
+    // Public hosts only; what is near the server is for superusers.
+    (Admin, Call("allow_hosts")),
     // As the caller, who has to own the table.
     (Admin, Call("attach")),
     (Admin, Call("detach")),

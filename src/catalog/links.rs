@@ -52,6 +52,8 @@ pub struct StoredLink {
     /// The values in it whose fields are secret.
     pub secrets: Vec<Value>,
     pub attachments: Vec<Attachment>,
+    /// What it may reach.
+    pub hosts: Vec<String>,
     pub pause: Option<StoredPause>,
 }
 
@@ -78,7 +80,7 @@ fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
                     EXISTS (SELECT 1
                               FROM posthog_plugins.plugin_attachment AS a
                              WHERE a.config_id = c.id),
-                    pause.seconds, pause.reason
+                    pause.seconds, pause.reason, c.hosts
                FROM posthog_plugins.plugin_config AS c
                JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
@@ -133,6 +135,7 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
         config,
         secrets,
         attachments: Vec::new(),
+        hosts: row.get(16)?.unwrap_or_default(),
         pause: match (row.get(14)?, row.get(15)?) {
             (Some(seconds), Some(reason)) => Some(StoredPause { seconds, reason }),
             _ => None,

@@ -83,6 +83,7 @@ impl Trial {
             config,
             secrets,
             attachments: Vec::new(),
+            hosts: Vec::new(),
             pause: None,
         };
         Ok(Trial {
@@ -127,6 +128,7 @@ fn stored_link(
         config,
         secrets,
         attachments: Vec::new(),
+        hosts: Vec::new(),
         pause: None,
     }
 }

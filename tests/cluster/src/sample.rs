@@ -44,6 +44,7 @@ pub fn furnish(client: &mut Client) {
                event.last = true
                return event
            }', '{}', 'last');
+           SELECT posthog_plugins.allow_hosts('tagging', '{api.example.com,10.0.0.0/8}', 7, 'second');
            SELECT posthog_plugins.enable('last');
            SELECT posthog_plugins.enable('tagging');
            SELECT posthog_plugins.enable('tagging', 7, 'second');

@@ -138,8 +138,15 @@ fn settings_are_the_superusers() {
     app.process(r#"{"event": "e"}"#);
     let settings =
         app.column::<String>("SELECT name FROM pg_settings WHERE name LIKE 'posthog_plugins.%'");
-    assert_eq!(settings.len(), 16, "{settings:?}");
-    for setting in &settings {
+    assert_eq!(settings.len(), 20, "{settings:?}");
+    // This one is for the server's configuration.
+    let (server, own): (Vec<&String>, Vec<&String>) =
+        settings.iter().partition(|setting| setting.ends_with(".network"));
+    for session in [&mut owner, &mut app] {
+        let attempt = format!("SET {} = DEFAULT", server[0]);
+        assert_eq!(session.refusal(&attempt), SqlState::CANT_CHANGE_RUNTIME_PARAM);
+    }
+    for setting in own {
         for form in ["SET {} = DEFAULT", "SET LOCAL {} = DEFAULT", "RESET {}"] {
             let attempt = form.replace("{}", setting);
             assert_eq!(app.refusal(&attempt), SqlState::INSUFFICIENT_PRIVILEGE, "{attempt}");

@@ -86,6 +86,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     expected.sort();
     assert_eq!(usable(&mut owner, "editor"), expected);
     let admin = [
+        "allow_hosts",
         "attach",
         "detach",
         "ingest",
