@@ -30,7 +30,7 @@
       return signal;
     }
 
-    // Rings only while a request waits: nothing else in a call takes time by itself.
+    // Rings while a request or the call itself waits, not after the call.
     static timeout(milliseconds) {
       if (!(milliseconds >= 0 && milliseconds < 2 ** 32)) {
         throw errors.outOfRange("delay", `>= 0 && <= ${2 ** 32 - 1}`, milliseconds);
