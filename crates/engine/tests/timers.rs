@@ -26,7 +26,8 @@ const SLEEP: &str = "const sleep = (ms) => new Promise((resolve) => setTimeout(r
 #[test]
 fn an_awaited_timer_lets_time_pass() {
     let begin = Instant::now();
-    let body = format!("{SLEEP} const t = Date.now(); await sleep(60); event.seen = Date.now() - t");
+    let body =
+        format!("{SLEEP} const t = Date.now(); await sleep(60); event.seen = Date.now() - t");
     assert!(seen(&body).as_f64().unwrap() >= 59.0);
     assert!(begin.elapsed() >= Duration::from_millis(60));
 }
@@ -137,7 +138,8 @@ fn what_is_left_when_the_promise_is_settled_is_dropped() {
 
 #[test]
 fn a_call_without_a_promise_waits_for_no_timer() {
-    let script = "function processEvent(event) { setTimeout(() => { event.late = true }, 0); return event }";
+    let script =
+        "function processEvent(event) { setTimeout(() => { event.late = true }, 0); return event }";
     assert_eq!(Bench::new().process(script, "{}").unwrap(), serde_json::json!({}));
 }
 
@@ -173,7 +175,9 @@ fn an_interrupt_ends_a_sleep() {
 
 #[test]
 fn a_callback_that_throws_is_reported_and_the_call_goes_on() {
-    let body = format!("{SLEEP} setTimeout(() => {{ throw new Error('late') }}, 1); await sleep(10); event.seen = 1");
+    let body = format!(
+        "{SLEEP} setTimeout(() => {{ throw new Error('late') }}, 1); await sleep(10); event.seen = 1"
+    );
     let outcome = run_for(Duration::from_secs(10), &body);
     assert_eq!(after(&outcome, "{}").unwrap()["seen"], 1);
     let failure = outcome.failure.unwrap();

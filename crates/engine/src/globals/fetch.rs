@@ -1,4 +1,4 @@
-//! `fetch`, `Headers`, `Request`, `Response`, `AbortController` and `AbortSignal`: the classes are
+//! `fetch` and the classes that go with it, from `Headers` to `FormData` and `Event`: they are
 //! the scripts in `fetch/`; what they send goes through [`Requests`] to the host.
 
 mod requests;
@@ -16,13 +16,28 @@ use crate::program::Program;
 use crate::timers::{Purpose, Timers};
 pub(crate) use requests::Requests;
 
-pub(super) const NAMES: &[&str] =
-    &["fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal"];
+pub(super) const NAMES: &[&str] = &[
+    "fetch",
+    "Headers",
+    "Request",
+    "Response",
+    "AbortController",
+    "AbortSignal",
+    "Event",
+    "EventTarget",
+    "Blob",
+    "File",
+    "FormData",
+];
 
 /// Each is a function that adds its classes to the parts, out of those before it.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 10] = [
+    include_str!("fetch/event.js"),
     include_str!("fetch/abort.js"),
     include_str!("fetch/headers.js"),
+    include_str!("fetch/streams.js"),
+    include_str!("fetch/blob.js"),
+    include_str!("fetch/form_data.js"),
     include_str!("fetch/body.js"),
     include_str!("fetch/request.js"),
     include_str!("fetch/response.js"),

@@ -1,5 +1,5 @@
 // setTimeout and its like. As in Node they give objects, which can be turned into numbers.
-((native, { wrongType }) => {
+((native, { wrongType }, require) => {
   const reject = Promise.reject.bind(Promise);
   // What Node's clock can count; beyond it, as below 1, a delay is 1.
   const LONGEST = 2 ** 31 - 1;
@@ -97,7 +97,7 @@
     Object.defineProperty(Immediate.prototype, name, { value: undefined });
   }
 
-  return {
+  const functions = {
     setTimeout(callback, delay, ...parameters) {
       return new Timeout(callback, parameters, delayOf(delay), false);
     },
@@ -117,4 +117,11 @@
       if (immediate instanceof Immediate) stop(immediate);
     },
   };
+  const custom = Symbol.for("nodejs.util.promisify.custom");
+  for (const name of ["setTimeout", "setImmediate"]) {
+    Object.defineProperty(functions[name], custom, {
+      get: () => require("timers/promises")[name],
+    });
+  }
+  return functions;
 });

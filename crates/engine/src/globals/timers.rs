@@ -26,17 +26,17 @@ pub(super) fn builder(
     move |ctx| {
         let errors: Value<'_> = run(ctx, include_str!("node_errors.js"))?;
         let factory: Function<'_> = run(ctx, include_str!("timers.js"))?;
-        factory.call((native(ctx, &timers)?, errors))
+        let require: Value<'_> = ctx.globals().get("require")?;
+        factory.call((native(ctx, &timers)?, errors, require))
     }
 }
 
 fn native<'js>(ctx: &Ctx<'js>, timers: &Rc<Timers>) -> Result<Object<'js>> {
     let native = Object::new(ctx.clone())?;
     let table = timers.clone();
-    let set =
-        move |ctx: Ctx<'js>, number: Option<u64>, milliseconds: f64, ring: Function<'js>| {
-            table.set(Purpose::Plugin, number, milliseconds, Persistent::save(&ctx, ring))
-        };
+    let set = move |ctx: Ctx<'js>, number: Option<u64>, milliseconds: f64, ring: Function<'js>| {
+        table.set(Purpose::Plugin, number, milliseconds, Persistent::save(&ctx, ring))
+    };
     native.set("set", Function::new(ctx.clone(), set)?)?;
     let table = timers.clone();
     let clear = move |number: u64| table.clear(number);
