@@ -128,6 +128,10 @@ fn a_pool_gives_up_after_its_time() {
          await pool.release(a); event.seen = [late, (await pool.acquire()) === a]"
     );
     assert_eq!(seen(&body), serde_json::json!(["TimeoutError", true]));
+    let body = "const { createPool } = require('generic-pool');
+        const pool = createPool({ create() { throw 1 }, destroy() {} }, { acquireTimeoutMillis: 10 });
+        try { await pool.acquire() } catch (e) { event.seen = e.name }";
+    assert_eq!(seen(body), "TimeoutError");
 }
 
 #[test]
@@ -268,7 +272,7 @@ fn what_modules_do_can_be_stopped_and_is_counted() {
         "const f = new FormData(); for (;;) { f.append('a', 'x'.repeat(1e5)); new Response(f) }",
         "const b = []; for (;;) b.push(new Blob(['x'.repeat(1e6)]))",
         "for (;;) await new Response('--x\\r\\n'.repeat(1e5), { headers: { 'content-type': 'multipart/form-data; boundary=x' } }).formData().catch(() => {})",
-        "const { createPool } = require('generic-pool'); createPool({ create() { throw 1 }, destroy() {} }, { min: 1 }); await new Promise(() => {})",
+        "const { createPool } = require('generic-pool'); await createPool({ create() { throw 1 }, destroy() {} }, { min: 1 }).acquire()",
     ] {
         let outcome = run_for(Duration::from_millis(400), body);
         let kind = outcome.failure.unwrap().kind;
