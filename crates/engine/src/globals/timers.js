@@ -1,5 +1,5 @@
 // setTimeout and its like. As in Node they give objects, which can be turned into numbers.
-((native, { wrongType }, require) => {
+(native, { wrongType }, require) => {
   const reject = Promise.reject.bind(Promise);
   // What Node's clock can count; beyond it, as below 1, a delay is 1.
   const LONGEST = 2 ** 31 - 1;
@@ -124,4 +124,4 @@
     });
   }
   return functions;
-});
+};

@@ -12,7 +12,10 @@
     kStringMaxLength: constants.MAX_STRING_LENGTH,
     INSPECT_MAX_BYTES: 50,
     SlowBuffer: Buffer.allocUnsafeSlow,
-    isAscii: (bytes) => Buffer.from(bytes.buffer ?? bytes, bytes.byteOffset, bytes.byteLength).every((byte) => byte < 128),
+    isAscii: (bytes) =>
+      Buffer.from(bytes.buffer ?? bytes, bytes.byteOffset, bytes.byteLength).every(
+        (byte) => byte < 128,
+      ),
     isUtf8(bytes) {
       try {
         new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -10,7 +10,10 @@
     }
   }
 
-  const number = (value, otherwise) => (Number.isFinite(+value) && value !== null && value !== undefined ? Math.trunc(value) : otherwise);
+  const number = (value, otherwise) =>
+    Number.isFinite(+value) && value !== null && value !== undefined
+      ? Math.trunc(value)
+      : otherwise;
   const settingsOf = (given = {}) => {
     const max = Math.max(number(given.max, 1), 1);
     return {

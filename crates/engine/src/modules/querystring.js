@@ -45,7 +45,8 @@
     stringify(object, separator = "&", equals = "=", options = undefined) {
       if (object === null || typeof object !== "object") return "";
       const encode = options?.encodeURIComponent ?? querystring.escape;
-      const pair = (name, value) => `${encode(textOf(name))}${equals || "="}${encode(textOf(value))}`;
+      const pair = (name, value) =>
+        `${encode(textOf(name))}${equals || "="}${encode(textOf(value))}`;
       return Object.keys(object)
         .flatMap((name) => {
           const value = object[name];

@@ -1,9 +1,18 @@
 // `string_decoder`: text out of pieces that may end in the midst of a character.
 (require, { coded, wrongType }) => {
   const NAMES = {
-    utf8: "utf8", "utf-8": "utf8", ucs2: "utf16le", "ucs-2": "utf16le", utf16le: "utf16le",
-    "utf-16le": "utf16le", latin1: "latin1", binary: "latin1", base64: "base64",
-    base64url: "base64url", hex: "hex", ascii: "ascii",
+    utf8: "utf8",
+    "utf-8": "utf8",
+    ucs2: "utf16le",
+    "ucs-2": "utf16le",
+    utf16le: "utf16le",
+    "utf-16le": "utf16le",
+    latin1: "latin1",
+    binary: "latin1",
+    base64: "base64",
+    base64url: "base64url",
+    hex: "hex",
+    ascii: "ascii",
   };
 
   // How many bytes at the end begin a character that more bytes could complete.
@@ -62,8 +71,15 @@
     },
   });
   for (const [name, of] of [
-    ["lastNeed", (rest) => (rest.length === 0 ? 0 : (rest[0] >= 0xf0 ? 4 : rest[0] >= 0xe0 ? 3 : 2) - rest.length)],
-    ["lastTotal", (rest) => (rest.length === 0 ? 0 : rest[0] >= 0xf0 ? 4 : rest[0] >= 0xe0 ? 3 : 2)],
+    [
+      "lastNeed",
+      (rest) =>
+        rest.length === 0 ? 0 : (rest[0] >= 0xf0 ? 4 : rest[0] >= 0xe0 ? 3 : 2) - rest.length,
+    ],
+    [
+      "lastTotal",
+      (rest) => (rest.length === 0 ? 0 : rest[0] >= 0xf0 ? 4 : rest[0] >= 0xe0 ? 3 : 2),
+    ],
   ]) {
     Object.defineProperty(StringDecoder.prototype, name, {
       configurable: true,

@@ -7,13 +7,16 @@ use rquickjs::{Array, Ctx, Function, Object, Result, Value, qjs};
 
 use crate::globals::run;
 
-pub(super) fn build<'js>(ctx: &Ctx<'js>, require: &Function<'js>) -> Result<Object<'js>> {
+pub(super) fn build<'js>(ctx: &Ctx<'js>, _: &Function<'js>) -> Result<Object<'js>> {
     let errors = super::errors(ctx)?;
     let types = types(ctx)?;
+    let layout: Value<'js> = run(ctx, include_str!("util/layout.js"))?;
     let inspect: Function<'js> = run(ctx, include_str!("util/inspect.js"))?;
-    let inspect: Value<'js> = inspect.call((native(ctx)?, types.clone(), errors.clone()))?;
+    let inspect: Value<'js> = inspect.call((native(ctx)?, types.clone(), layout))?;
+    let format: Function<'js> = run(ctx, include_str!("util/format.js"))?;
+    let format: Value<'js> = format.call((inspect.clone(), errors.clone()))?;
     let make: Function<'js> = run(ctx, include_str!("util/util.js"))?;
-    make.call((require.clone(), errors, types, inspect, compare(ctx)?))
+    make.call((errors, types, inspect, format, compare(ctx)?))
 }
 
 /// How values are compared in depth.

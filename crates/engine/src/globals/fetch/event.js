@@ -116,7 +116,8 @@
   // Web interfaces show their members to `for in`, and their name.
   parts.expose = (Class) => {
     for (const name of Object.getOwnPropertyNames(Class.prototype)) {
-      if (name !== "constructor") Object.defineProperty(Class.prototype, name, { enumerable: true });
+      if (name !== "constructor")
+        Object.defineProperty(Class.prototype, name, { enumerable: true });
     }
     Object.defineProperty(Class.prototype, Symbol.toStringTag, {
       value: Class.name,

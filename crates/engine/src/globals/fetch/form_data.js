@@ -16,7 +16,8 @@
     return { name, value: `${value}`.toWellFormed() };
   };
   const need = (given, count) => {
-    if (given.length < count) throw new TypeError(`${count} arguments are required, not ${given.length}`);
+    if (given.length < count)
+      throw new TypeError(`${count} arguments are required, not ${given.length}`);
   };
 
   class FormData {
@@ -102,7 +103,9 @@
         pieces.push(encode(`${head}\r\n\r\n${lines(value)}\r\n`));
       } else {
         const type = value.type || "application/octet-stream";
-        pieces.push(encode(`${head}; filename="${quoted(value.name)}"\r\nContent-Type: ${type}\r\n\r\n`));
+        pieces.push(
+          encode(`${head}; filename="${quoted(value.name)}"\r\nContent-Type: ${type}\r\n\r\n`),
+        );
         pieces.push(bytesOfBlob(value), encode("\r\n"));
       }
     }
@@ -111,7 +114,8 @@
   };
 
   const bad = () => new TypeError("the body is no form");
-  const unquoted = (text) => text.replace(/%0A/gi, "\n").replace(/%0D/gi, "\r").replaceAll("%22", '"');
+  const unquoted = (text) =>
+    text.replace(/%0A/gi, "\n").replace(/%0D/gi, "\r").replaceAll("%22", '"');
 
   const readMultipart = (bytes, boundary) => {
     const form = new FormData();

@@ -24,7 +24,8 @@
       getReader() {
         if (reader) throw busy();
         const own = {
-          read: () => (reader === own ? next() : Promise.reject(new TypeError("the reader has no stream"))),
+          read: () =>
+            reader === own ? next() : Promise.reject(new TypeError("the reader has no stream")),
           cancel: stop,
           releaseLock() {
             if (reader === own) reader = undefined;

@@ -1,18 +1,18 @@
-// `posthog.api`: requests to PostHog's API, with the keys that the plugin gives. There are no keys of
-// a team here that could stand in for them.
-((fetch, URL, team) => {
+// `posthog.api`: requests to PostHog's API, with the keys that the plugin gives. There are no keys
+// of a team here that could stand in for them.
+(fetch, URL, team) => {
   const HOST = "https://app.posthog.com";
 
   const request = async (method, path, options) => {
     const { data, host = HOST, projectApiKey, personalApiKey, headers } = options ?? {};
     if (typeof path !== "string") throw new TypeError("the path must be a string");
     if (!projectApiKey || !personalApiKey) {
-      const given = projectApiKey || personalApiKey;
-      throw new Error(
-        given
-          ? "You must specify a personalApiKey if you specify a projectApiKey and vice-versa!"
-          : "posthog.api needs the options projectApiKey and personalApiKey: there are no keys of a team here",
-      );
+      if (projectApiKey || personalApiKey) {
+        const message = "You must specify a personalApiKey if you specify a projectApiKey";
+        throw new Error(`${message} and vice-versa!`);
+      }
+      const needs = "posthog.api needs the options projectApiKey and personalApiKey";
+      throw new Error(`${needs}: there are no keys of a team here`);
     }
     if (path.includes("@current")) {
       if (team === undefined || team === null) {
@@ -26,7 +26,8 @@
     if (method === "GET") {
       for (const name of Object.keys(data ?? {})) url.searchParams.append(name, data[name]);
     } else if (method !== "DELETE") {
-      sent.headers = { "Content-Type": "application/json", ...sent.headers };
+      const hasType = Object.keys(sent.headers).some((name) => /^content-type$/i.test(name));
+      if (!hasType) sent.headers["Content-Type"] = "application/json";
       sent.body = JSON.stringify(data ?? {});
     }
     return fetch(url.toString(), sent);
@@ -40,4 +41,4 @@
     // Without its data, as in PostHog.
     delete: (path, options) => request("DELETE", path, options),
   });
-});
+};

@@ -60,10 +60,17 @@
 
   const pipeline = (...steps) => {
     const callback = steps.pop();
-    if (typeof callback !== "function") throw wrongType("streams[stream.length - 1]", "of type function", callback);
+    if (typeof callback !== "function")
+      throw wrongType("streams[stream.length - 1]", "of type function", callback);
     let options = {};
     const last = steps.at(-1);
-    if (last && !isStream(last) && typeof last === "object" && !last[Symbol.asyncIterator] && !last[Symbol.iterator]) {
+    if (
+      last
+      && !isStream(last)
+      && typeof last === "object"
+      && !last[Symbol.asyncIterator]
+      && !last[Symbol.iterator]
+    ) {
       options = steps.pop();
     }
     if (steps.length === 1 && Array.isArray(steps[0])) [steps] = steps;
@@ -96,7 +103,9 @@
       const isFirst = place === 0;
       const isLast = place === steps.length - 1;
       if (typeof step === "function") {
-        const made = isFirst ? step({ signal: options.signal }) : step(current, { signal: options.signal });
+        const made = isFirst
+          ? step({ signal: options.signal })
+          : step(current, { signal: options.signal });
         if (isLast && typeof made?.then === "function") {
           left++;
           made.then(

@@ -1,4 +1,4 @@
-// Readable: a queue of chunks that `_read` fills. It flows to "data" listeners, or waits to be read.
+// Readable: a queue of chunks that `_read` fills. It flows to "data" listeners, or is read.
 (parts) => {
   const { require, errors, Stream, common, defineState } = parts;
   const { coded, wrongType } = errors;
@@ -76,9 +76,7 @@
     }
     if (!all && count > state.length && !state.ended) return null;
     const rest = state.queue.slice(state.taken);
-    const whole = rest.length === 1
-      ? rest[0]
-      : state.decoder ? rest.join("") : Buffer.concat(rest);
+    const whole = rest.length === 1 ? rest[0] : state.decoder ? rest.join("") : Buffer.concat(rest);
     const wanted = all ? whole.length : Math.min(count, whole.length);
     state.queue = wanted < whole.length ? [whole.slice(wanted)] : [];
     state.taken = 0;
@@ -220,11 +218,7 @@
 
   const methods = {
     _read() {
-      throw coded(
-        Error,
-        "ERR_METHOD_NOT_IMPLEMENTED",
-        "The _read() method is not implemented",
-      );
+      throw coded(Error, "ERR_METHOD_NOT_IMPLEMENTED", "The _read() method is not implemented");
     },
     push(chunk, encoding) {
       return addChunk(this, chunk, encoding, false);

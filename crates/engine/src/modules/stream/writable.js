@@ -102,7 +102,10 @@
     state.writing = true;
     try {
       if (together) {
-        stream._writev(chunks.map(({ chunk, encoding }) => ({ chunk, encoding })), done);
+        stream._writev(
+          chunks.map(({ chunk, encoding }) => ({ chunk, encoding })),
+          done,
+        );
       } else {
         stream._write(chunks[0].chunk, chunks[0].encoding, done);
       }
@@ -206,7 +209,11 @@
       state.corked = 0;
       let error = null;
       if (state.finished) {
-        error = coded(Error, "ERR_STREAM_ALREADY_FINISHED", "Cannot call end after a stream was finished");
+        error = coded(
+          Error,
+          "ERR_STREAM_ALREADY_FINISHED",
+          "Cannot call end after a stream was finished",
+        );
       } else if (state.destroyed) {
         error = gone("end");
       } else {
@@ -252,8 +259,7 @@
     Object.defineProperty(Writable.prototype, name, { value, writable: true, configurable: true });
   }
   parts.writableGetters = {
-    writable: (state) =>
-      !state.destroyed && !state.errored && !state.ending && !state.finished,
+    writable: (state) => !state.destroyed && !state.errored && !state.ending && !state.finished,
     writableEnded: (state) => state.ending,
     writableFinished: (state) => state.finished,
     writableLength: (state) => state.length,

@@ -1,5 +1,5 @@
 // Equality in depth: strict as `isDeepStrictEqual`, loose as `assert.deepEqual`.
-((types) => {
+(types) => {
   const { is, keys, getPrototypeOf, getOwnPropertySymbols } = Object;
   const isEnumerable = (object, key) => Object.prototype.propertyIsEnumerable.call(object, key);
 
@@ -26,7 +26,11 @@
       const rest = [...left].filter((item) => !right.has(item));
       if (rest.length === 0) return true;
       if (strict && rest.some(isSimple)) return false;
-      return withPartners(rest, [...right].filter((item) => !left.has(item)), compare);
+      return withPartners(
+        rest,
+        [...right].filter((item) => !left.has(item)),
+        compare,
+      );
     };
     const sameMaps = (left, right) => {
       if (left.size !== right.size) return false;
@@ -63,14 +67,24 @@
     const inside = (left, right) => {
       if (strict && getPrototypeOf(left) !== getPrototypeOf(right)) return false;
       for (const name of [
-        "isDate", "isRegExp", "isMap", "isSet", "isNativeError", "isBoxedPrimitive",
-        "isArrayBufferView", "isAnyArrayBuffer", "isPromise",
+        "isDate",
+        "isRegExp",
+        "isMap",
+        "isSet",
+        "isNativeError",
+        "isBoxedPrimitive",
+        "isArrayBufferView",
+        "isAnyArrayBuffer",
+        "isPromise",
       ]) {
         if (types[name](left) !== types[name](right)) return false;
       }
       if (Array.isArray(left) !== Array.isArray(right)) return false;
       if (types.isDate(left) && !is(left.getTime(), right.getTime())) return false;
-      if (types.isRegExp(left) && (`${left}` !== `${right}` || left.lastIndex !== right.lastIndex)) {
+      if (
+        types.isRegExp(left)
+        && (`${left}` !== `${right}` || left.lastIndex !== right.lastIndex)
+      ) {
         return false;
       }
       if (types.isNativeError(left) || left instanceof Error) {
@@ -114,4 +128,4 @@
     strictly: (left, right) => equal(left, right, true),
     loosely: (left, right) => equal(left, right, false),
   };
-});
+};

@@ -1,5 +1,5 @@
 // `util.types`: what a value is inside, whatever its prototype says.
-((native) => {
+(native) => {
   // A method or getter that throws on anything but its own kind.
   const brand = (probe) => (value) => {
     if (typeof value !== "object" || value === null) return false;
@@ -20,7 +20,10 @@
   const nameOf = getter(TypedArray.prototype, Symbol.toStringTag);
   const isObject = (value) => typeof value === "object" && value !== null;
   const tagOf = (value) => (isObject(value) ? Object.prototype.toString.call(value) : "");
-  const ITERATORS = ["Map", "Set"].map((name) => [name, Object.getPrototypeOf(new globalThis[name]().keys())]);
+  const ITERATORS = ["Map", "Set"].map((name) => [
+    name,
+    Object.getPrototypeOf(new globalThis[name]().keys()),
+  ]);
   const isIterator = (prototype) => (value) =>
     isObject(value) && Object.getPrototypeOf(value) === prototype;
 
@@ -28,16 +31,20 @@
     isProxy: (value) => native.isProxy(value),
     isAsyncFunction: (value) => native.isAsyncFunction(value),
     isGeneratorFunction: (value) =>
-      typeof value === "function" &&
-      ["GeneratorFunction", "AsyncGeneratorFunction"].includes(value[Symbol.toStringTag]),
-    isGeneratorObject: (value) => ["[object Generator]", "[object AsyncGenerator]"].includes(tagOf(value)),
+      typeof value === "function"
+      && ["GeneratorFunction", "AsyncGeneratorFunction"].includes(value[Symbol.toStringTag]),
+    isGeneratorObject: (value) =>
+      ["[object Generator]", "[object AsyncGenerator]"].includes(tagOf(value)),
     isPromise: (value) => native.promise(value) !== undefined,
     isMap: brand(getter(Map.prototype, "size")),
     isSet: brand(getter(Set.prototype, "size")),
     isWeakMap: brand(bound(WeakMap.prototype.has, {})),
     isWeakSet: brand(bound(WeakSet.prototype.has, {})),
     isDate: brand(bound(Date.prototype.getTime)),
-    isRegExp: (value) => value !== RegExp.prototype && brand(bound(RegExp.prototype.toString))(value) && tagOf(value) === "[object RegExp]",
+    isRegExp: (value) =>
+      value !== RegExp.prototype
+      && brand(bound(RegExp.prototype.toString))(value)
+      && tagOf(value) === "[object RegExp]",
     isNativeError: (value) => tagOf(value) === "[object Error]" && value instanceof Error,
     isArrayBuffer: brand(getter(ArrayBuffer.prototype, "byteLength")),
     isSharedArrayBuffer: () => false,
@@ -59,14 +66,26 @@
   };
   types.isAnyArrayBuffer = types.isArrayBuffer;
   types.isBoxedPrimitive = (value) =>
-    types.isNumberObject(value) || types.isStringObject(value) || types.isBooleanObject(value) ||
-    types.isBigIntObject(value) || types.isSymbolObject(value);
+    types.isNumberObject(value)
+    || types.isStringObject(value)
+    || types.isBooleanObject(value)
+    || types.isBigIntObject(value)
+    || types.isSymbolObject(value);
   for (const View of [
-    Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
-    Float32Array, Float64Array, BigInt64Array, BigUint64Array,
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
+    BigUint64Array,
   ]) {
     const { name } = View;
     types[`is${name}`] = (value) => nameOf(value) === name;
   }
   return types;
-});
+};

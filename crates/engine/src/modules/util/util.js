@@ -1,5 +1,5 @@
 // `util`.
-((require, errors, types, { inspect, format, formatWithOptions }, { strictly }) => {
+(errors, types, inspect, { format, formatWithOptions }, { strictly }) => {
   const { coded, wrongType } = errors;
   const custom = Symbol.for("nodejs.util.promisify.custom");
 
@@ -7,7 +7,8 @@
     if (typeof original !== "function") throw wrongType("original", "of type function", original);
     if (original[custom]) {
       const given = original[custom];
-      if (typeof given !== "function") throw wrongType("util.promisify.custom", "of type function", given);
+      if (typeof given !== "function")
+        throw wrongType("util.promisify.custom", "of type function", given);
       return Object.defineProperty(given, custom, { value: given, configurable: true });
     }
     function promisified(...parameters) {
@@ -28,7 +29,8 @@
     if (typeof original !== "function") throw wrongType("original", "of type function", original);
     function callbackified(...parameters) {
       const callback = parameters.pop();
-      if (typeof callback !== "function") throw wrongType("last argument", "of type function", callback);
+      if (typeof callback !== "function")
+        throw wrongType("last argument", "of type function", callback);
       Reflect.apply(original, this, parameters).then(
         (value) => queueMicrotask(() => Reflect.apply(callback, this, [null, value])),
         (reason) => {
@@ -46,7 +48,8 @@
 
   const inherits = (Class, Parent) => {
     if (Class === undefined || Class === null) throw wrongType("ctor", "of type function", Class);
-    if (Parent === undefined || Parent === null) throw wrongType("superCtor", "of type function", Parent);
+    if (Parent === undefined || Parent === null)
+      throw wrongType("superCtor", "of type function", Parent);
     if (Parent.prototype === undefined) {
       throw wrongType("superCtor.prototype", "of type object", Parent.prototype);
     }
@@ -107,4 +110,4 @@
   };
   util.debug = util.debuglog;
   return util;
-});
+};
