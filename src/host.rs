@@ -1,7 +1,7 @@
 //! PostgreSQL as the engine sees it: it may be interrupted, and it takes log lines.
 
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::{Answer, Host, LogLine, Request};
 use pgrx::pg_sys;
@@ -44,6 +44,27 @@ impl Interrupts {
         self.pending.get()
     }
 
+    /// Waits until then, or until JavaScript has to stop. Whatever interrupts a backend sets its
+    /// latch: signals as well as time-outs.
+    pub fn sleep(&self, until: Instant) {
+        while !self.are_pending() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let caught = PgTryBuilder::new(|| {
+                nap(left);
+                None
+            })
+            .catch_others(Some)
+            .execute();
+            if caught.is_some() {
+                self.pending.set(true);
+                self.error.replace(caught);
+            }
+        }
+    }
+
     /// Goes on with the error that stopped JavaScript, if one did.
     pub fn rethrow(&self) {
         self.pending.set(false);
@@ -52,6 +73,23 @@ impl Interrupts {
         }
     }
 }
+
+/// Waits for the backend's latch, and no longer than that.
+fn nap(longest: Duration) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // Rounded up: a wait of nothing would be repeated until the time has come.
+    let milliseconds = longest.as_millis().saturating_add(1);
+    let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX).min(LONGEST_NAP);
+    // SAFETY: every backend has a latch, from before it runs its first statement until it ends.
+    unsafe {
+        let latch = pg_sys::MyLatch;
+        pg_sys::WaitLatch(latch, events as i32, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(latch);
+    }
+}
+
+/// WaitLatch takes milliseconds up to what an int holds; longer waits go on after it.
+const LONGEST_NAP: i64 = i32::MAX as i64;
 
 /// The host of the plugins that run on events.
 #[derive(Default)]
@@ -74,6 +112,10 @@ impl Host for PgHost {
 
     fn log(&self, line: LogLine<'_>) {
         journal::console(line);
+    }
+
+    fn sleep(&self, until: Instant) {
+        self.interrupts.sleep(until);
     }
 
     fn send(&self, program: i32, request: Request) -> Result<u64, String> {

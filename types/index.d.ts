@@ -362,6 +362,82 @@ declare module 'node-fetch' {
     export default fetch
 }
 
+/** Hands over what was added when it is full, or when its first object has waited for long enough. */
+declare module '@posthog/plugin-contrib' {
+    export interface BufferOptions {
+        /** The most points of one batch; 10. */
+        limit?: number
+        /** How long an object may wait; 60. Looked at while a call waits, and with every `add`. */
+        timeoutSeconds?: number
+        onFlush?: (objects: any[], points: number) => void | Promise<void>
+    }
+    export function createBuffer(options: BufferOptions): {
+        add(object: unknown, points?: number): void
+        flush(): Promise<void>
+    }
+}
+
+declare module 'generic-pool' {
+    export interface Factory<T> {
+        create(): Promise<T> | T
+        destroy(resource: T): Promise<unknown> | unknown
+        validate?(resource: T): Promise<boolean> | boolean
+    }
+    export interface Options {
+        max?: number
+        min?: number
+        maxWaitingClients?: number
+        testOnBorrow?: boolean
+        testOnReturn?: boolean
+        acquireTimeoutMillis?: number
+        destroyTimeoutMillis?: number
+        fifo?: boolean
+        priorityRange?: number
+        autostart?: boolean
+        /** More than 0: what is idle for too long ends when the next one is borrowed or given back. */
+        evictionRunIntervalMillis?: number
+        idleTimeoutMillis?: number
+        softIdleTimeoutMillis?: number
+    }
+    export class Pool<T> {
+        readonly size: number
+        readonly available: number
+        readonly borrowed: number
+        readonly pending: number
+        readonly max: number
+        readonly min: number
+        acquire(priority?: number): Promise<T>
+        release(resource: T): Promise<void>
+        destroy(resource: T): Promise<void>
+        use<R>(work: (resource: T) => Promise<R> | R, priority?: number): Promise<R>
+        isBorrowedResource(resource: T): boolean
+        start(): void
+        ready(): Promise<void>
+        drain(): Promise<void>
+        clear(): Promise<void>
+        on(event: 'factoryCreateError' | 'factoryDestroyError', listener: (error: any) => void): this
+    }
+    export function createPool<T>(factory: Factory<T>, options?: Options): Pool<T>
+}
+
+// Node's own modules, without types here.
+declare module 'assert'
+declare module 'assert/strict'
+declare module 'buffer'
+declare module 'events'
+declare module 'path'
+declare module 'path/posix'
+declare module 'querystring'
+declare module 'stream'
+declare module 'stream/promises'
+declare module 'string_decoder'
+declare module 'timers'
+declare module 'timers/promises'
+declare module 'url'
+declare module 'util'
+declare module 'util/types'
+declare module 'node:*'
+
 declare const console: import('@posthog/plugin-scaffold').ConsoleExtension
 declare const posthog: import('@posthog/plugin-scaffold').PostHogExtension
 declare const RetryError: typeof import('@posthog/plugin-scaffold').RetryError
@@ -369,7 +445,7 @@ declare const RetryError: typeof import('@posthog/plugin-scaffold').RetryError
 declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>
 
 type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]>
-type BodyInit = string | Uint8Array | ArrayBuffer | URLSearchParams
+type BodyInit = string | Uint8Array | ArrayBuffer | URLSearchParams | Blob | FormData
 
 interface RequestInit {
     method?: string
@@ -406,7 +482,11 @@ declare class Headers implements Iterable<[string, string]> {
 
 /** Can be read once. */
 interface Body {
+    /** The bytes, which are all there already, in one chunk. */
+    readonly body: BodyStream | null
     readonly bodyUsed: boolean
+    blob(): Promise<Blob>
+    formData(): Promise<FormData>
     arrayBuffer(): Promise<ArrayBuffer>
     buffer(): Promise<Buffer>
     bytes(): Promise<Uint8Array>
@@ -447,20 +527,111 @@ type HeadersClass = typeof Headers
 type RequestClass = typeof Request
 type ResponseClass = typeof Response
 
-type AbortListener = (event: { type: 'abort'; target: AbortSignal }) => void
+interface BodyStream extends AsyncIterable<Uint8Array> {
+    readonly locked: boolean
+    getReader(): {
+        read(): Promise<{ value: Uint8Array; done: false } | { value: undefined; done: true }>
+        cancel(): Promise<void>
+        releaseLock(): void
+    }
+    cancel(): Promise<void>
+    /** Into a stream of the module 'stream'. */
+    pipe<Target>(target: Target): Target
+}
 
-declare class AbortSignal {
+declare class Blob {
+    constructor(sources?: Iterable<string | Uint8Array | ArrayBuffer | Blob>, options?: { type?: string })
+    readonly size: number
+    readonly type: string
+    arrayBuffer(): Promise<ArrayBuffer>
+    bytes(): Promise<Uint8Array>
+    slice(start?: number, end?: number, type?: string): Blob
+    stream(): BodyStream
+    text(): Promise<string>
+}
+
+declare class File extends Blob {
+    constructor(
+        sources: Iterable<string | Uint8Array | ArrayBuffer | Blob>,
+        name: string,
+        options?: { type?: string; lastModified?: number },
+    )
+    readonly name: string
+    readonly lastModified: number
+}
+
+declare class FormData implements Iterable<[string, string | File]> {
+    append(name: string, value: string | Blob, fileName?: string): void
+    delete(name: string): void
+    get(name: string): string | File | null
+    getAll(name: string): (string | File)[]
+    has(name: string): boolean
+    set(name: string, value: string | Blob, fileName?: string): void
+    forEach(visit: (value: string | File, name: string, form: FormData) => void): void
+    entries(): IterableIterator<[string, string | File]>
+    keys(): IterableIterator<string>
+    values(): IterableIterator<string | File>
+    [Symbol.iterator](): IterableIterator<[string, string | File]>
+}
+
+declare class Event {
+    constructor(type: string, init?: { bubbles?: boolean; cancelable?: boolean; composed?: boolean })
+    readonly type: string
+    readonly target: EventTarget | null
+    readonly cancelable: boolean
+    readonly defaultPrevented: boolean
+    preventDefault(): void
+    stopImmediatePropagation(): void
+}
+
+type EventListener = ((event: Event) => void) | { handleEvent(event: Event): void }
+
+declare class EventTarget {
+    addEventListener(
+        type: string,
+        listener: EventListener | null,
+        options?: { once?: boolean; signal?: AbortSignal },
+    ): void
+    removeEventListener(type: string, listener: EventListener | null): void
+    dispatchEvent(event: Event): boolean
+}
+
+/** As Node's: an object, which can also be turned into a number. */
+interface Timeout {
+    close(): this
+    hasRef(): boolean
+    ref(): this
+    refresh(): this
+    unref(): this
+    [Symbol.toPrimitive](): number
+}
+
+interface Immediate {
+    hasRef(): boolean
+    ref(): this
+    unref(): this
+}
+
+// They ring until the promise of the call is settled; what is left then is dropped.
+declare function setTimeout<Args extends unknown[]>(callback: (...args: Args) => void, delay?: number, ...args: Args): Timeout
+declare function setInterval<Args extends unknown[]>(callback: (...args: Args) => void, delay?: number, ...args: Args): Timeout
+declare function setImmediate<Args extends unknown[]>(callback: (...args: Args) => void, ...args: Args): Immediate
+declare function clearTimeout(timer?: Timeout | number | string | null): void
+declare function clearInterval(timer?: Timeout | number | string | null): void
+declare function clearImmediate(immediate?: Immediate | null): void
+
+type AbortListener = (event: Event) => void
+
+declare class AbortSignal extends EventTarget {
     private constructor()
     static abort(reason?: unknown): AbortSignal
     static any(signals: Iterable<AbortSignal>): AbortSignal
-    /** Aborts requests only: nothing else in a call takes time by itself. */
+    /** Rings while a request or the call waits. */
     static timeout(milliseconds: number): AbortSignal
     readonly aborted: boolean
     readonly reason: any
     onabort: AbortListener | null
     throwIfAborted(): void
-    addEventListener(type: 'abort', listener: AbortListener, options?: { once?: boolean }): void
-    removeEventListener(type: 'abort', listener: AbortListener): void
 }
 
 declare class AbortController {

@@ -100,6 +100,10 @@ impl Host for DryHost {
         Some(Answer { request: number, result: reply.to(url) })
     }
 
+    fn sleep(&self, until: Instant) {
+        self.interrupts.sleep(until);
+    }
+
     fn cancel(&self, request: u64) {
         self.waiting.borrow_mut().retain(|(number, ..)| *number != request);
     }

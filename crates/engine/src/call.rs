@@ -7,6 +7,7 @@ use rquickjs::{Ctx, Function, Promise, Value, qjs};
 
 use crate::engine::Tools;
 use crate::failure::{Failure, FailureKind};
+use crate::waiting::wait;
 
 /// Calls the function and awaits what it returns.
 pub(crate) fn call<'js, A>(
@@ -29,7 +30,7 @@ fn settle<'js>(ctx: &Ctx<'js>, returned: Value<'js>, tools: &Tools) -> Result<Va
         return Ok(returned);
     };
     while promise.state() == PromiseState::Pending {
-        if !run_job(ctx, tools)? && !tools.requests.advance(ctx, tools)? {
+        if !run_job(ctx, tools)? && !wait(ctx, tools)? {
             if tools.meter.refused() {
                 return Err(Failure::out_of_memory());
             }
@@ -68,10 +69,12 @@ fn as_promise<'js>(
     Ok(Some(promise))
 }
 
-/// Runs jobs until none is left: a call ends when its floating promises and requests did.
+/// Runs jobs until none is left: a call ends when its floating promises and requests did. Timers that
+/// have not rung by now never do.
 pub(crate) fn drain(ctx: &Ctx<'_>, tools: &Tools) -> Result<(), Failure> {
+    tools.timers.close();
     let refused_before = tools.meter.refused();
-    while run_job(ctx, tools)? || tools.requests.advance(ctx, tools)? {}
+    while run_job(ctx, tools)? || wait(ctx, tools)? {}
     // A refusal can end a chain of promises without a word: the job that would go on is not queued.
     if tools.meter.refused() && !refused_before {
         return Err(Failure::out_of_memory());

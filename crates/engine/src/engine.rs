@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::pauses::Pauses;
 use crate::program::Program;
 use crate::realm::Realm;
+use crate::timers::Timers;
 use crate::value::Views;
 use crate::watch::Watch;
 
@@ -80,6 +81,7 @@ pub(crate) struct Tools {
     pub(crate) limits: Limits,
     pub(crate) rejections: Rejections,
     pub(crate) requests: Rc<Requests>,
+    pub(crate) timers: Rc<Timers>,
     pub(crate) views: Rc<Views>,
 }
 
@@ -176,7 +178,7 @@ impl Engine {
         self.pauses.forget(id);
         let mut machine = self.machine.take()?;
         let failure = machine.realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
-        machine.tools.requests.abandon();
+        machine.tools.abandon();
         // A realm is full of cycles; its memory is wanted now, not at the next threshold.
         machine.runtime.run_gc();
         self.put_back(machine, failure.as_ref());
@@ -205,7 +207,7 @@ impl Engine {
     /// may be gone.
     fn put_back(&mut self, machine: Machine, failure: Option<&Failure>) {
         machine.tools.watch.disarm();
-        machine.tools.requests.abandon();
+        machine.tools.abandon();
         self.peak = self.peak.max(machine.tools.meter.peak());
         let shaken = failure.is_some_and(|failure| failure.kind.ends_the_runtime());
         if !shaken && !machine.runtime.is_job_pending() {
@@ -217,7 +219,7 @@ impl Engine {
 /// They hold what belongs to the runtime.
 impl Drop for Machine {
     fn drop(&mut self) {
-        self.tools.requests.abandon();
+        self.tools.abandon();
         self.tools.rejections.take();
         self.tools.views.clear();
     }
@@ -240,8 +242,9 @@ impl Machine {
         })));
         let rejections = Rejections::track(&runtime);
         let requests = Requests::new(host.clone());
+        let timers = Rc::new(Timers::default());
         let views = Views::new(meter.clone());
-        let tools = Tools { host, watch, meter, limits, rejections, requests, views };
+        let tools = Tools { host, watch, meter, limits, rejections, requests, timers, views };
         let mut machine = Machine { realms: HashMap::new(), runtime, tools };
         machine.apply(limits);
         Ok(machine)
@@ -309,7 +312,14 @@ impl Tools {
     pub(crate) fn begin(&self, begin: Instant) {
         self.meter.forgive();
         self.rejections.take();
+        self.timers.open();
         self.watch.arm(begin, self.limits.call);
+    }
+
+    /// Ends what a call has left behind.
+    fn abandon(&self) {
+        self.requests.abandon();
+        self.timers.abandon();
     }
 
     /// Begins a call in a context, and tells QuickJS where its stack begins: a backend enters at

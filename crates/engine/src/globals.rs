@@ -8,8 +8,10 @@ mod encoding;
 mod fetch;
 mod guards;
 mod lazy;
+mod posthog;
 mod rejections;
 pub(crate) mod script;
+mod timers;
 mod toll;
 mod url;
 
@@ -47,6 +49,8 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     define_lazy_together(ctx, &["URL", "URLSearchParams"], url::build)?;
     define_lazy_together(ctx, &["TextEncoder", "TextDecoder"], encoding::build)?;
     define_lazy_together(ctx, fetch::NAMES, fetch::builder(program, tools))?;
+    define_lazy_together(ctx, timers::NAMES, timers::builder(tools))?;
+    define_lazy(ctx, "posthog", posthog::builder(program))?;
     define_lazy(ctx, "structuredClone", |ctx| {
         run(ctx, include_str!("globals/structured_clone.js"))
     })?;

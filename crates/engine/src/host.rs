@@ -1,7 +1,8 @@
 //! What the engine asks of whoever embeds it.
 
 use std::fmt;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::http::{Answer, Request};
 
@@ -28,11 +29,25 @@ pub trait Host {
         None
     }
 
+    /// Lets time pass: until then, or until JavaScript has to stop.
+    fn sleep(&self, until: Instant) {
+        while !self.interrupted() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left.min(LONGEST_NAP));
+        }
+    }
+
     /// Nobody waits for that request any more.
     fn cancel(&self, request: u64) {
         let _ = request;
     }
 }
+
+/// How late a host that can only be asked notices an interrupt.
+const LONGEST_NAP: Duration = Duration::from_millis(10);
 
 /// One line of a plugin's console.
 #[derive(Debug, Clone, Copy)]

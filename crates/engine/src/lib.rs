@@ -15,7 +15,9 @@ mod modules;
 mod pauses;
 mod program;
 mod realm;
+mod timers;
 mod value;
+mod waiting;
 mod watch;
 
 pub use engine::{Engine, Outcome, Verdict};

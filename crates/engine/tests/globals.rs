@@ -1,5 +1,5 @@
 //! The web's and Node's globals, against tables of what Node 20 answers. A row is an expression, then
-//! `//=>` and its value as `show.js` writes it. `//gap=>` marks a row where ours differs: it must
+//! `//=>` and its value as `show.js` writes it, awaited if it is a promise. `//gap=>` marks a row where ours differs: it must
 //! fail, so that it is unmarked when it no longer does.
 
 #![allow(clippy::unwrap_used)] // A test may panic.
@@ -15,16 +15,17 @@ use engine::Limits;
 fn evaluate(expressions: &[&str]) -> Vec<String> {
     let script = format!(
         "const show = {};
-        function processEvent(event) {{
-            event.results = event.expressions.map((expression) => {{
+        async function processEvent(event) {{
+            event.results = [];
+            for (const expression of event.expressions) {{
                 try {{
-                    return show((0, eval)(expression));
+                    event.results.push(show(await (0, eval)(expression)));
                 }} catch ({{ name, code, message }}) {{
                     // Without a code of Node's, the words are the engine's own.
                     if (typeof code !== 'string') message = '';
-                    return show({{ throws: {{ name, code, message }} }});
+                    event.results.push(show({{ throws: {{ name, code, message }} }}));
                 }}
-            }});
+            }}
             return event;
         }}",
         include_str!("globals/show.js").trim_end()
@@ -80,5 +81,15 @@ tables! {
     text_encodings_answer_as_in_node: "globals/encoding.txt";
     fetch_and_its_classes_answer_as_in_node: "globals/fetch.txt";
     structured_clone_answers_as_in_node: "globals/structured_clone.txt";
+    events_answer_as_in_node: "globals/events.txt";
+    streams_answer_as_in_node: "globals/stream.txt";
+    util_answers_as_in_node: "globals/util.txt";
+    inspect_shows_as_in_node: "globals/inspect.txt";
+    assert_answers_as_in_node: "globals/assert.txt";
+    path_answers_as_in_node: "globals/path.txt";
+    querystring_answers_as_in_node: "globals/querystring.txt";
+    string_decoder_answers_as_in_node: "globals/string_decoder.txt";
+    timers_answer_as_in_node: "globals/timers.txt";
+    blobs_and_forms_answer_as_in_node: "globals/blob.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }

@@ -356,9 +356,10 @@ const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Bi
 
 /// What a realm has besides. Whoever adds to it decides what plugins can reach.
 /// `fetch` and what goes with it ask the host, which refuses.
-const ADDED: &str = "AbortController AbortSignal Buffer GLOBAL Headers Request Response RetryError \
-    TextDecoder TextEncoder URL URLSearchParams atob btoa console fetch global performance \
-    processEvent queueMicrotask require root structuredClone";
+const ADDED: &str = "AbortController AbortSignal Blob Buffer Event EventTarget File FormData GLOBAL \
+    Headers Request Response RetryError TextDecoder TextEncoder URL URLSearchParams atob btoa \
+    clearImmediate clearInterval clearTimeout console fetch global performance posthog processEvent \
+    queueMicrotask require root setImmediate setInterval setTimeout structuredClone";
 
 #[test]
 fn nothing_in_a_realm_leads_outside() {

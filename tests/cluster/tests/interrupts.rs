@@ -370,3 +370,50 @@ fn a_cancelled_statement_ends_also_while_the_log_is_locked() {
     let error = result.expect_err("the cancellation is lost");
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
 }
+
+#[test]
+fn a_plugin_that_waits_for_a_timer_ends_at_once() {
+    let cluster = Cluster::start_with(&[("posthog_plugins.execution_timeout", "'10min'")]);
+    let mut admin = cluster.create_database("waiting");
+    admin.run(
+        "SELECT posthog_plugins.install(
+             'export async function processEvent(event) {
+                  await new Promise((resolve) => setTimeout(resolve, event.wait))
+                  event.waited = true
+                  return event
+              }', '{}', 'waiting');
+         SELECT posthog_plugins.enable('waiting')",
+    );
+    let mut session = cluster.connect("waiting");
+    let call = r#"SELECT process_event('{"wait": 300000}')"#;
+    let pid = session.pid();
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Extension'"
+    );
+    for (end, code) in [
+        (format!("SELECT pg_cancel_backend({pid})"), SqlState::QUERY_CANCELED),
+        (format!("SELECT pg_terminate_backend({pid})"), SqlState::ADMIN_SHUTDOWN),
+    ] {
+        let event = session.process(r#"{"wait": 30}"#);
+        assert_eq!(event.as_deref(), Some(r#"{"wait": 30, "waited": true}"#));
+        session.run("SET statement_timeout = '200ms'");
+        let begin = Instant::now();
+        let error = session.batch_execute(call).unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
+        assert!(begin.elapsed() < STATEMENT_TIMEOUT + LATE);
+        session.run("SET statement_timeout = 0");
+        let before = ticks_of(pid);
+        let (error, at) = thread::scope(|scope| {
+            let running = scope.spawn(|| (session.batch_execute(call).unwrap_err(), Instant::now()));
+            wait_until("the plugin waits", || admin.value::<i64>(&waits) == 1);
+            admin.run(&end);
+            let begin = Instant::now();
+            let (error, at) = running.join().unwrap();
+            (error, at.saturating_duration_since(begin))
+        });
+        assert!(error.is_closed() || error.code() == Some(&code), "{error:?}");
+        assert!(at < LATE, "{at:?}");
+        // It slept: a wait in a loop would have taken the processor.
+        assert!(ticks_of(pid) < before + 20);
+    }
+}

@@ -337,6 +337,7 @@
     swap32: swapped(4),
     swap64: swapped(8),
   };
+  methods[Symbol.for("nodejs.util.inspect.custom")] = methods.inspect;
   methods.toLocaleString = methods.toString;
   for (const name of ["ascii", "base64", "base64url", "latin1", "hex", "ucs2", "utf8"]) {
     methods[`${name}Slice`] = function (start, end) {
@@ -348,7 +349,7 @@
   }
 
   const hide = (object, members) => {
-    for (const name of Object.keys(members)) {
+    for (const name of Reflect.ownKeys(members)) {
       const value = members[name];
       Object.defineProperty(object, name, { value, writable: true, configurable: true });
     }

@@ -1,10 +1,9 @@
-//! `fetch`, `Headers`, `Request`, `Response`, `AbortController` and `AbortSignal`: the classes are
+//! `fetch` and the classes that go with it, from `Headers` to `FormData` and `Event`: they are
 //! the scripts in `fetch/`; what they send goes through [`Requests`] to the host.
 
 mod requests;
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use rquickjs::function::Func;
 use rquickjs::{Ctx, Function, Object, Persistent, Result, TypedArray, Value};
@@ -14,15 +13,31 @@ use super::{encoding, run, url};
 use crate::engine::Tools;
 use crate::http::{Redirect, Request};
 use crate::program::Program;
+use crate::timers::{Purpose, Timers};
 pub(crate) use requests::Requests;
 
-pub(super) const NAMES: &[&str] =
-    &["fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal"];
+pub(super) const NAMES: &[&str] = &[
+    "fetch",
+    "Headers",
+    "Request",
+    "Response",
+    "AbortController",
+    "AbortSignal",
+    "Event",
+    "EventTarget",
+    "Blob",
+    "File",
+    "FormData",
+];
 
 /// Each is a function that adds its classes to the parts, out of those before it.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 10] = [
+    include_str!("fetch/event.js"),
     include_str!("fetch/abort.js"),
     include_str!("fetch/headers.js"),
+    include_str!("fetch/streams.js"),
+    include_str!("fetch/blob.js"),
+    include_str!("fetch/form_data.js"),
     include_str!("fetch/body.js"),
     include_str!("fetch/request.js"),
     include_str!("fetch/response.js"),
@@ -34,10 +49,11 @@ pub(super) fn builder(
     program: &Rc<Program>,
     tools: &Tools,
 ) -> impl for<'a> Fn(&Ctx<'a>) -> Result<Object<'a>> + Clone + use<> {
-    let (program, requests) = (program.clone(), tools.requests.clone());
+    let program = program.clone();
+    let (requests, timers) = (tools.requests.clone(), tools.timers.clone());
     move |ctx| {
         let parts = Object::new(ctx.clone())?;
-        parts.set("native", native(ctx, &program, &requests)?)?;
+        parts.set("native", native(ctx, &program, &requests, &timers)?)?;
         parts.set("errors", run::<Value<'_>>(ctx, include_str!("node_errors.js"))?)?;
         for script in SCRIPTS {
             let add: Function<'_> = run(ctx, script)?;
@@ -51,6 +67,7 @@ fn native<'js>(
     ctx: &Ctx<'js>,
     program: &Rc<Program>,
     requests: &Rc<Requests>,
+    timers: &Rc<Timers>,
 ) -> Result<Object<'js>> {
     let native = Object::new(ctx.clone())?;
     native.set("encode", Func::from(encoding::encode))?;
@@ -64,13 +81,13 @@ fn native<'js>(
     let table = requests.clone();
     let cancel = move |number: u64| table.cancel(number);
     native.set("cancel", Function::new(ctx.clone(), cancel)?)?;
-    let table = requests.clone();
+    let table = timers.clone();
     let set_alarm = move |ctx: Ctx<'js>, milliseconds: f64, ring: Function<'js>| {
-        table.set_alarm(instant(milliseconds), Persistent::save(&ctx, ring))
+        table.set(Purpose::Limit, None, milliseconds, Persistent::save(&ctx, ring))
     };
     native.set("setAlarm", Function::new(ctx.clone(), set_alarm)?)?;
-    let table = requests.clone();
-    let clear_alarm = move |number: u64| table.clear_alarm(number);
+    let table = timers.clone();
+    let clear_alarm = move |number: u64| table.clear(number);
     native.set("clearAlarm", Function::new(ctx.clone(), clear_alarm)?)?;
     Ok(native)
 }
@@ -108,10 +125,4 @@ fn sender<'js>(
         Ok::<_, rquickjs::Error>(answer)
     };
     Function::new(ctx.clone(), send)
-}
-
-/// So far from now; never, if that is beyond what a clock can say.
-fn instant(milliseconds: f64) -> Option<Instant> {
-    let duration = Duration::try_from_secs_f64(milliseconds / 1000.0).ok()?;
-    Instant::now().checked_add(duration)
 }

@@ -86,6 +86,12 @@ impl SourceError {
             }
             Self::UnknownModule { known, .. } if known.is_empty() => None,
             Self::UnknownModule { known, .. } => {
+                // Those of Node's have two names.
+                let known: Vec<&str> = known
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|name| !name.starts_with("node:"))
+                    .collect();
                 Some(format!("Bundle it, or use one of: {}.", known.join(", ")))
             }
             Self::Unsupported { instead, .. } => Some((*instead).to_owned()),

@@ -1,13 +1,12 @@
-// AbortController and AbortSignal. There is no EventTarget behind them: the only event is "abort".
+// AbortController and AbortSignal.
 (parts) => {
-  const { native, errors } = parts;
+  const { native, errors, Event, EventTarget } = parts;
   const key = Symbol("constructor");
   let abort;
 
-  class AbortSignal {
+  class AbortSignal extends EventTarget {
     #aborted = false;
     #reason = undefined;
-    #listeners = [];
     #onabort = null;
 
     static {
@@ -15,13 +14,15 @@
         if (signal.#aborted) return;
         signal.#aborted = true;
         signal.#reason = reason;
-        signal.dispatchEvent({ type: "abort", target: signal, currentTarget: signal });
+        signal.dispatchEvent(new Event("abort"));
       };
     }
 
     constructor(given = undefined) {
-      if (given === key) return;
-      throw errors.coded(TypeError, "ERR_ILLEGAL_CONSTRUCTOR", "Illegal constructor");
+      if (given !== key) {
+        throw errors.coded(TypeError, "ERR_ILLEGAL_CONSTRUCTOR", "Illegal constructor");
+      }
+      super();
     }
 
     static abort(reason = undefined) {
@@ -30,7 +31,7 @@
       return signal;
     }
 
-    // Rings only while a request waits: nothing else in a call takes time by itself.
+    // Rings while a request or the call itself waits, not after the call.
     static timeout(milliseconds) {
       if (!(milliseconds >= 0 && milliseconds < 2 ** 32)) {
         throw errors.outOfRange("delay", `>= 0 && <= ${2 ** 32 - 1}`, milliseconds);
@@ -70,40 +71,6 @@
     throwIfAborted() {
       if (this.#aborted) throw this.#reason;
     }
-
-    addEventListener(type, listener, options = undefined) {
-      if (listener === null || listener === undefined) return;
-      const known = this.#listeners.some((other) => {
-        return other.type === `${type}` && other.listener === listener;
-      });
-      if (known) return;
-      this.#listeners.push({ type: `${type}`, listener, once: Boolean(options?.once) });
-    }
-
-    removeEventListener(type, listener) {
-      this.#listeners = this.#listeners.filter((other) => {
-        return other.type !== `${type}` || other.listener !== listener;
-      });
-    }
-
-    dispatchEvent(event) {
-      const call = (listener) => {
-        try {
-          if (typeof listener === "function") listener.call(this, event);
-          else listener.handleEvent(event);
-        } catch (error) {
-          // Nobody is there to catch it: it counts as an unhandled rejection.
-          Promise.reject(error);
-        }
-      };
-      if (event.type === "abort" && this.#onabort) call(this.#onabort);
-      for (const { type, listener, once } of [...this.#listeners]) {
-        if (type !== `${event.type}`) continue;
-        if (once) this.removeEventListener(type, listener);
-        call(listener);
-      }
-      return true;
-    }
   }
 
   class AbortController {
@@ -118,17 +85,6 @@
     }
   }
 
-  // Web interfaces show their members to `for in`, and their name.
-  parts.expose = (Class) => {
-    for (const name of Object.getOwnPropertyNames(Class.prototype)) {
-      if (name !== "constructor") Object.defineProperty(Class.prototype, name, { enumerable: true });
-    }
-    Object.defineProperty(Class.prototype, Symbol.toStringTag, {
-      value: Class.name,
-      configurable: true,
-    });
-    parts[Class.name] = Class;
-  };
   parts.expose(AbortSignal);
   parts.expose(AbortController);
   parts.neverAborted = () => new AbortSignal(key);

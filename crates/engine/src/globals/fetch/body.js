@@ -1,6 +1,6 @@
-// What Request and Response have in common: bytes that can be read once. There are no streams.
+// What Request and Response have in common: bytes that can be read once.
 (parts) => {
-  const { native } = parts;
+  const { native, streamOf, writeForm, readForm, blobOf, bytesOfBlob, Blob, FormData } = parts;
   const kindOf = (value) => Object.prototype.toString.call(value);
 
   // The bytes of whatever was given as a body, and the content type that goes with it.
@@ -13,6 +13,8 @@
       const bytes = new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
       return { bytes, type: null };
     }
+    if (body instanceof Blob) return { bytes: bytesOfBlob(body), type: body.type || null };
+    if (body instanceof FormData) return writeForm(body);
     const isForm = kindOf(body) === "[object URLSearchParams]";
     const type = isForm ? "application/x-www-form-urlencoded" : "text/plain";
     return { bytes: new Uint8Array(native.encode(`${body}`)), type: `${type};charset=UTF-8` };
@@ -28,6 +30,7 @@
   class Body {
     #bytes;
     #used = false;
+    #stream;
 
     static {
       bytesOf = (body) => body.#bytes;
@@ -40,6 +43,23 @@
 
     get bodyUsed() {
       return this.#used;
+    }
+
+    get body() {
+      if (this.#bytes === null) return null;
+      this.#stream ??= streamOf(() => {
+        this.#used = true;
+        return this.#bytes.slice();
+      });
+      return this.#stream;
+    }
+
+    async blob() {
+      return blobOf(this.#take().slice(), this.headers.get("content-type") ?? "");
+    }
+
+    async formData() {
+      return readForm(this.#take(), this.headers.get("content-type") ?? "");
     }
 
     async arrayBuffer() {
@@ -64,7 +84,7 @@
     }
 
     #take() {
-      if (this.#used) throw new TypeError("the body has been read already");
+      if (this.#used || this.#stream?.locked) throw new TypeError("the body has been read already");
       this.#used = this.#bytes !== null;
       return this.#bytes ?? new Uint8Array();
     }

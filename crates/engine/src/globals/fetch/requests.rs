@@ -4,25 +4,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Instant;
 
-use rquickjs::{ArrayBuffer, Ctx, Function, Object, Persistent, Result};
+use rquickjs::{ArrayBuffer, Ctx, Object, Result};
 
-use crate::engine::Tools;
-use crate::failure::Failure;
 use crate::host::Host;
 use crate::http::{Answer, Request, Response};
-
-type Callback = Persistent<Function<'static>>;
+use crate::timers::Callback;
 
 pub(crate) struct Requests {
     host: Rc<dyn Host>,
     under_way: RefCell<HashMap<u64, UnderWay>>,
     /// What they send, together.
     bytes: Cell<usize>,
-    /// Time limits that the plugin gave to its requests. Alone they keep no call alive.
-    alarms: RefCell<HashMap<u64, Alarm>>,
-    last_alarm: Cell<u64>,
 }
 
 struct UnderWay {
@@ -34,20 +27,9 @@ struct UnderWay {
 /// own: as much as a quarter of the default memory.
 const MOST_BYTES: usize = 16 << 20;
 
-struct Alarm {
-    at: Option<Instant>,
-    ring: Callback,
-}
-
 impl Requests {
     pub(crate) fn new(host: Rc<dyn Host>) -> Rc<Self> {
-        Rc::new(Requests {
-            host,
-            under_way: RefCell::default(),
-            bytes: Cell::new(0),
-            alarms: RefCell::default(),
-            last_alarm: Cell::new(0),
-        })
+        Rc::new(Requests { host, under_way: RefCell::default(), bytes: Cell::new(0) })
     }
 
     pub(super) fn send(
@@ -78,59 +60,24 @@ impl Requests {
         Some(settle)
     }
 
-    pub(super) fn set_alarm(&self, at: Option<Instant>, ring: Callback) -> u64 {
-        let number = self.last_alarm.get() + 1;
-        self.last_alarm.set(number);
-        self.alarms.borrow_mut().insert(number, Alarm { at, ring });
-        number
+    pub(crate) fn are_under_way(&self) -> bool {
+        !self.under_way.borrow().is_empty()
     }
 
-    pub(super) fn clear_alarm(&self, number: u64) {
-        self.alarms.borrow_mut().remove(&number);
-    }
-
-    /// Waits for whatever comes next and tells JavaScript; false when there is nothing to wait for.
-    pub(crate) fn advance(
-        &self,
-        ctx: &Ctx<'_>,
-        tools: &Tools,
-    ) -> std::result::Result<bool, Failure> {
-        if self.under_way.borrow().is_empty() {
-            return Ok(false);
-        }
-        if let Some(ring) = self.due() {
-            let rung = ring.restore(ctx).and_then(|ring| ring.call::<_, ()>(()));
-            return rung.map(|()| true).map_err(|_| tools.failure(ctx));
-        }
-        let alarm = self.alarms.borrow().values().filter_map(|alarm| alarm.at).min();
-        let until = tools.watch.deadline().into_iter().chain(alarm).min();
-        let answer = self.host.next_answer(until);
-        if tools.watch.must_stop() {
-            return Err(tools.failure(ctx));
-        }
-        let Some(Answer { request, result }) = answer else {
-            return Ok(alarm.is_some_and(|at| at <= Instant::now()));
-        };
+    /// Tells JavaScript of an answer.
+    pub(crate) fn settle(&self, ctx: &Ctx<'_>, answer: Answer) -> Result<()> {
+        let Answer { request, result } = answer;
         // The plugin may have lost interest.
-        let Some(settle) = self.take(request) else { return Ok(true) };
-        let told = settle.restore(ctx).and_then(|settle| match result {
-            Ok(response) => settle.call::<_, ()>(((), from(ctx, response)?)),
+        let Some(settle) = self.take(request) else { return Ok(()) };
+        let settle = settle.restore(ctx)?;
+        match result {
+            Ok(response) => settle.call(((), from(ctx, response)?)),
             Err(reason) => settle.call((reason,)),
-        });
-        told.map(|()| true).map_err(|_| tools.failure(ctx))
-    }
-
-    fn due(&self) -> Option<Callback> {
-        let mut alarms = self.alarms.borrow_mut();
-        let now = Instant::now();
-        let times = alarms.iter().filter_map(|(number, alarm)| Some((alarm.at?, *number)));
-        let (_, first) = times.filter(|(at, _)| *at <= now).min()?;
-        alarms.remove(&first).map(|alarm| alarm.ring)
+        }
     }
 
     /// Ends what a call has left behind.
     pub(crate) fn abandon(&self) {
-        self.alarms.borrow_mut().clear();
         self.bytes.set(0);
         for (number, _) in self.under_way.borrow_mut().drain() {
             self.host.cancel(number);

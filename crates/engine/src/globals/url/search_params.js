@@ -117,6 +117,14 @@
       return this.#walk(1);
     }
 
+    // As `util.inspect` shows it.
+    [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
+      const shown = this.#pairs.map(([name, value]) => {
+        return `${inspect(name, options)} => ${inspect(value, options)}`;
+      });
+      return `URLSearchParams {${shown.length > 0 ? ` ${shown.join(", ")} ` : ""}}`;
+    }
+
     toString() {
       return native.writeForm(this.#pairs);
     }

@@ -61,6 +61,19 @@
       return this.#href;
     }
 
+    // As `util.inspect` shows it.
+    [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) {
+      if (depth < 0) return this;
+      const shown = {};
+      for (const name of [
+        "href", "origin", "protocol", "username", "password", "host", "hostname", "port",
+        "pathname", "search", "searchParams", "hash",
+      ]) {
+        shown[name] = this[name];
+      }
+      return `URL ${inspect(shown, options)}`;
+    }
+
     toJSON() {
       return this.#href;
     }
