@@ -80,5 +80,8 @@ tables! {
     text_encodings_answer_as_in_node: "globals/encoding.txt";
     fetch_and_its_classes_answer_as_in_node: "globals/fetch.txt";
     structured_clone_answers_as_in_node: "globals/structured_clone.txt";
+    dates_in_locales_read_as_in_node: "globals/intl_dates.txt";
+    numbers_in_locales_read_as_in_node: "globals/intl_numbers.txt";
+    words_in_locales_read_as_in_node: "globals/intl_words.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }
