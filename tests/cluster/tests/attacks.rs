@@ -465,7 +465,7 @@ const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Bi
 
 /// What a realm has besides. Whoever adds to it decides what plugins can reach.
 /// `fetch` and what goes with it ask the host, which refuses.
-const ADDED: &str = "AbortController AbortSignal Buffer GLOBAL Headers Request Response RetryError \
+const ADDED: &str = "AbortController AbortSignal Buffer GLOBAL Headers Intl Request Response RetryError \
     TextDecoder TextEncoder URL URLSearchParams atob btoa console fetch global performance \
     processEvent queueMicrotask require root structuredClone";
 

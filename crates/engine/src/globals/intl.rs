@@ -18,7 +18,9 @@ use icu_collator::options::{AlternateHandling, CaseLevel, CollatorOptions, Stren
 use icu_collator::preferences::{CollationCaseFirst, CollationNumericOrdering};
 use icu_collator::{CollatorBorrowed, CollatorPreferences};
 use rquickjs::function::{Func, Opt};
-use rquickjs::{Array, Ctx, Exception, Function, IntoJs, Object, Result, String as JsString, Value};
+use rquickjs::{
+    Array, Ctx, Exception, Function, IntoJs, Object, Result, String as JsString, Value,
+};
 
 use super::bytes::{with_utf8, with_utf16};
 use super::{run, toll};
@@ -29,6 +31,13 @@ use skeleton::Generator;
 
 /// Patterns that are kept; a plugin that asks for more different ones begins anew.
 const KEPT_PATTERNS: usize = 256;
+
+/// Characters of a number: each group of three digits becomes a part of some memory, which no meter
+/// counts.
+const LONGEST_NUMBER: usize = 100_000;
+
+/// What a part is worth in bytes of a toll.
+const BYTES_PER_PART: usize = 64;
 
 /// Last millisecond of a Date, on either side of 1970.
 const LAST_TIME: f64 = 8.64e15;
@@ -49,7 +58,8 @@ fn build<'js>(ctx: Ctx<'js>) -> Result<Object<'js>> {
     let native = Object::new(ctx.clone())?;
     native.set("find", Func::from(|name: String| locale::find(&name).map(|found| found.name)))?;
     native.set("text", Func::from(text))?;
-    native.set("zone", Func::from(|name: String| zone::find(&name).map(|zone| zone.name.clone())))?;
+    native
+        .set("zone", Func::from(|name: String| zone::find(&name).map(|zone| zone.name.clone())))?;
     native.set("serverZone", Func::from(zone::of_server))?;
     native.set("pattern", Func::from(pattern))?;
     native.set("glue", Func::from(glue))?;
@@ -125,12 +135,21 @@ fn date_format<'js>(
 ) -> Result<Function<'js>> {
     let locale = known(&ctx, &name)?;
     let zone = zone::find(&zone).ok_or_else(|| Exception::throw_range(&ctx, "unknown zone"))?;
-    let format = DateFormat { locale, zone, tokens: skeleton::parse(&pattern) };
+    let tokens = skeleton::parse(&pattern);
+    let format = DateFormat { locale, zone, tokens };
     Function::new(ctx, move |ctx: Ctx<'js>, time: f64, in_parts: Opt<bool>| {
         if time.is_nan() || time.abs() > LAST_TIME {
             return Err(Exception::throw_range(&ctx, "Invalid time value"));
         }
-        answer(&ctx, format.parts(time as i64), in_parts.0.unwrap_or(false))
+        let mut parts = format.parts(time as i64);
+        let in_parts = in_parts.0.unwrap_or(false);
+        if !in_parts {
+            // As V8 does, for programs from before CLDR had a narrow space there.
+            for (_, text) in parts.iter_mut().filter(|(_, text)| text.contains('\u{202F}')) {
+                *text = text.replace('\u{202F}', " ");
+            }
+        }
+        answer(&ctx, parts, in_parts)
     })
 }
 
@@ -168,8 +187,13 @@ fn number_format<'js>(ctx: Ctx<'js>, options: Object<'js>) -> Result<Function<'j
         rounding,
     };
     Function::new(ctx, move |ctx: Ctx<'js>, number: JsString<'js>, in_parts: Opt<bool>| {
-        let parts = with_utf8(number, |number| format.parts(number))?;
-        toll::pay(&ctx, parts.len())?;
+        let parts = with_utf8(number, |number| {
+            (number.len() <= LONGEST_NUMBER).then(|| format.parts(number))
+        })?;
+        let Some(parts) = parts else {
+            return Err(Exception::throw_range(&ctx, "the number has too many digits"));
+        };
+        toll::pay(&ctx, parts.len() * BYTES_PER_PART)?;
         answer(&ctx, parts, in_parts.0.unwrap_or(false))
     })
 }
@@ -180,7 +204,11 @@ fn plural_of(ctx: Ctx<'_>, name: String, is_ordinal: bool, number: String) -> Re
     let number = number.trim_start_matches('-');
     let (integer, fraction) = number.split_once('.').unwrap_or((number, ""));
     let shown = plural::Shown { integer, fraction, power: 0 };
-    Ok(if is_ordinal { plural::ordinal(language, &shown) } else { plural::cardinal(language, &shown) })
+    Ok(if is_ordinal {
+        plural::ordinal(language, &shown)
+    } else {
+        plural::cardinal(language, &shown)
+    })
 }
 
 /// Digits after the point of an amount of that currency.

@@ -122,9 +122,12 @@ impl DateFormat {
         if letter == 'a' {
             return half;
         }
-        let shown = |field| self.tokens.iter().any(|token| matches!(token, Token::Field(letter, _) if *letter == field));
-        let is_full_hour =
-            (wall.minute == 0 || !shown('m')) && (wall.second == 0 || !shown('s'));
+        let shown = |field| {
+            self.tokens
+                .iter()
+                .any(|token| matches!(token, Token::Field(letter, _) if *letter == field))
+        };
+        let is_full_hour = (wall.minute == 0 || !shown('m')) && (wall.second == 0 || !shown('s'));
         if wall.hour == 12 && is_full_hour && self.locale.text("noon").is_some() {
             return "noon";
         }

@@ -86,7 +86,7 @@
       const date = dateStyle && native.text(data, `date.${dateStyle}`);
       let time = timeStyle && native.text(data, `time.${timeStyle}`);
       if (time && hoursOf(time) !== letter) {
-        const skeleton = time.replace(/'[^']*'|[^A-Za-z]|[abB]/g, "").replace(/[hHkK]+/, letter);
+        const skeleton = time.replace(/'[^']*'|[^A-Za-z]|[abB]/g, "").replace(/[hHkK]/g, letter);
         time = withHours(native.pattern(data, skeleton), letter);
       }
       pattern = date && time ? native.glue(data, dateStyle, date, time) : (date ?? time);

@@ -1,6 +1,9 @@
 //! Decimal numbers of any length, and their rounding: a double is the shortest decimal that means
 //! it, as in ICU, so 1.005 rounds to 1.01.
 
+/// No double is farther from 1; so the zeros that are written out stay few.
+const LARGEST_EXPONENT: i32 = 400;
+
 /// A number as digits: 0.d₁d₂d₃… × 10^`point`, without zeros at either end.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Decimal {
@@ -50,6 +53,9 @@ impl Decimal {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
             None => (text, 0),
         };
+        if exponent.abs() > LARGEST_EXPONENT {
+            return None;
+        }
         let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = || integer.bytes().chain(fraction.bytes());
         if integer.is_empty() && fraction.is_empty() || !all().all(|byte| byte.is_ascii_digit()) {

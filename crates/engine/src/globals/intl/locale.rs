@@ -62,8 +62,12 @@ pub(super) fn find(name: &str) -> Option<&'static Locale> {
 }
 
 impl Locale {
+    /// The language whose plurals it has; Portugal has its own.
     pub(super) fn language(&self) -> &'static str {
-        self.name.get(..2).unwrap_or(self.name)
+        match self.name {
+            "pt-PT" => self.name,
+            name => name.get(..2).unwrap_or(name),
+        }
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&'static str> {

@@ -74,8 +74,14 @@ struct Affixes<'a> {
 impl<'a> Affixes<'a> {
     fn of(pattern: &'a str) -> Affixes<'a> {
         let is_digit = |c: char| matches!(c, '#' | '0' | ',' | '.');
-        let start = pattern.find(is_digit).unwrap_or(pattern.len());
-        let end = pattern.rfind(is_digit).map_or(start, |at| at + 1);
+        let mut quoted = false;
+        let is_outside = |c: char| {
+            quoted ^= c == '\'';
+            !quoted && is_digit(c)
+        };
+        let start = pattern.find(is_outside).unwrap_or(pattern.len());
+        let rest = pattern.get(start..).unwrap_or_default();
+        let end = start + rest.find(|c| !is_digit(c)).unwrap_or(rest.len());
         let digits = pattern.get(start..end).unwrap_or_default();
         let integer = digits.split('.').next().unwrap_or_default();
         let mut groups = integer.rsplit(',').map(str::len);
@@ -197,14 +203,20 @@ impl NumberFormat {
     }
 
     fn compact_pattern(&self, key: &str, shown: &Shown<'_>) -> Option<&'static str> {
-        let count = cardinal(self.locale.language(), shown);
+        let count = match cardinal(self.locale.language(), shown) {
+            _ if shown.integer == "1" && shown.fraction.is_empty() => "1",
+            count => count,
+        };
         let text = self.locale.text(&format!("{key}.{count}"));
-        text.or_else(|| self.locale.text(&format!("{key}.other")))
+        let one =
+            || self.locale.text(&format!("{key}.{}", cardinal(self.locale.language(), shown)));
+        text.or_else(one).or_else(|| self.locale.text(&format!("{key}.other")))
     }
 
     fn pattern(&self) -> &'static str {
         match self.style.as_str() {
             "percent" => self.locale.must("number.percent"),
+            "unit" if self.is_percent_sign() => self.locale.must("number.percent"),
             "currency" if self.display == "name" => self.locale.must("number.decimal"),
             "currency" if self.is_accounting => self.locale.must("number.accounting"),
             "currency" => self.locale.must("number.standard"),
@@ -213,14 +225,16 @@ impl NumberFormat {
     }
 
     fn grouped(&self, integer: &str, is_compact: bool) -> Vec<Part> {
-        let (last, other) = Affixes::of(self.pattern().split(';').next().unwrap_or_default()).groups;
+        let (last, other) =
+            Affixes::of(self.pattern().split(';').next().unwrap_or_default()).groups;
         let least: usize = match self.grouping.as_str() {
             "always" => 1,
             "min2" => 2,
             "auto" => self.locale.must("grouping").parse().unwrap_or(1),
             _ => usize::MAX,
         };
-        let is_scientific = !is_compact && self.notation != "standard" && self.notation != "compact";
+        let is_scientific =
+            !is_compact && self.notation != "standard" && self.notation != "compact";
         if is_scientific || last == 0 || integer.len() < least.saturating_add(last) {
             return vec![("integer", integer.to_owned())];
         }
@@ -267,7 +281,9 @@ impl NumberFormat {
             Some(pattern) if self.style == "percent" => {
                 format!("{}%", pattern.trim_end_matches('%'))
             }
-            Some(pattern) if self.style == "currency" && !pattern.contains('¤') && self.display != "name" => {
+            Some(pattern)
+                if self.style == "currency" && !pattern.contains('¤') && self.display != "name" =>
+            {
                 let frame = self.pattern().split(';').next().unwrap_or_default();
                 let affixes = Affixes::of(frame);
                 format!("{}{pattern}{}", affixes.before, affixes.after)
@@ -277,7 +293,13 @@ impl NumberFormat {
         };
         let (positive, negative) = match pattern.split_once(';') {
             Some((positive, negative)) => (positive.to_owned(), negative.to_owned()),
-            None if self.is_accounting && self.style == "currency" && self.display != "name" && self.accounts_in_parentheses() => (pattern.clone(), format!("({pattern})")),
+            None if self.is_accounting
+                && self.style == "currency"
+                && self.display != "name"
+                && self.accounts_in_parentheses() =>
+            {
+                (pattern.clone(), format!("({pattern})"))
+            }
             None => (pattern.clone(), format!("-{pattern}")),
         };
         let chosen = match sign {
@@ -297,16 +319,23 @@ impl NumberFormat {
         if affixes.before.ends_with('¤') && currency.ends_with(is_letter) {
             parts.push(("literal", "\u{A0}".to_owned()));
         }
-        parts.extend(digits);
+        if chosen.contains('0') {
+            parts.extend(digits);
+        }
         if affixes.after.starts_with('¤') && currency.starts_with(is_letter) {
             parts.push(("literal", "\u{A0}".to_owned()));
         }
         self.affix(&mut parts, affixes.after, &currency, compact.is_some());
         match self.style.as_str() {
             "currency" if self.display == "name" => self.named(parts, shown),
-            "unit" => self.with_unit(parts, shown),
+            "unit" if !self.is_percent_sign() => self.with_unit(parts, shown),
             _ => parts,
         }
+    }
+
+    /// A unit that is written as the style of that name is.
+    fn is_percent_sign(&self) -> bool {
+        self.of == "percent" && self.display != "long"
     }
 
     fn accounts_in_parentheses(&self) -> bool {
@@ -365,8 +394,9 @@ impl NumberFormat {
     fn with_unit(&self, number: Vec<Part>, shown: &Shown<'_>) -> Vec<Part> {
         let count = cardinal(self.locale.language(), shown);
         let text = |key: &str| self.locale.text(&format!("unit.{}.{key}", self.display));
-        let counted =
-            |unit: &str| text(&format!("{unit}.{count}")).or_else(|| text(&format!("{unit}.other")));
+        let counted = |unit: &str| {
+            text(&format!("{unit}.{count}")).or_else(|| text(&format!("{unit}.other")))
+        };
         let kind = if self.of == "percent" { "percentSign" } else { "unit" };
         if let Some(frame) = counted(&self.of) {
             return framed(frame, number, kind);

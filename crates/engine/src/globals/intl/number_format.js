@@ -1,6 +1,6 @@
 // Intl.NumberFormat and Intl.PluralRules, and what numbers write in a locale.
 ((native, tools) => {
-  const { define, resolve, extended, choice, integer, optionsObject, strictOptions, matcher, parts, outOfRange } = tools;
+  const { define, resolve, extended, choice, integer, optionsObject, matcher, parts, outOfRange } = tools;
   const NAME = "NumberFormat";
   const UNITS = new Set(
     ("acre bit byte celsius centimeter day degree fahrenheit fluid-ounce foot gallon gigabit gigabyte gram " +
@@ -219,8 +219,8 @@
       const state = { ...locale, type: choice(options, "PluralRules", "type", ["cardinal", "ordinal"], "cardinal") };
       readDigits(options, state, 0, 3, false);
       state.format = native.number({
-        data: "en", style: "decimal", of: "", display: "", isAccounting: false, notation: "standard",
-        isLong: false, grouping: "false", signDisplay: "auto", ...state,
+        ...state, data: "en", style: "decimal", of: "", display: "", isAccounting: false,
+        notation: "standard", isLong: false, grouping: "false", signDisplay: "auto",
       });
       state.select = (value) => native.plural(state.data, state.type === "ordinal", state.format(`${Number(value)}`));
       return state;

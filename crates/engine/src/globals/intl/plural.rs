@@ -12,8 +12,8 @@ pub(super) fn cardinal(language: &str, number: &Shown<'_>) -> &'static str {
     let digits = number.integer.trim_start_matches('0');
     let is_whole = number.fraction.bytes().all(|digit| digit == b'0');
     let has_no_fraction = number.fraction.is_empty();
-    let is_one = digits == "1" && number.power == 0;
-    let is_zero = digits.is_empty() && number.power == 0;
+    let is_one = digits == "1";
+    let is_zero = digits.is_empty();
     // Romance languages say "a million of".
     let is_many = if number.power == 0 {
         !is_zero && has_no_fraction && digits.ends_with("000000")
@@ -21,14 +21,13 @@ pub(super) fn cardinal(language: &str, number: &Shown<'_>) -> &'static str {
         number.power > 5
     };
     let one = match language {
-        "fr" => is_one || is_zero,
-        "pt" => is_one || is_zero,
+        "fr" | "pt" => is_one || is_zero,
         "es" => is_one && is_whole,
         _ => is_one && has_no_fraction,
     };
     match language {
         _ if one => "one",
-        "fr" | "es" | "it" | "pt" if is_many => "many",
+        "fr" | "es" | "it" | "pt" | "pt-PT" if is_many => "many",
         _ => "other",
     }
 }

@@ -236,16 +236,15 @@ impl Generator {
             return;
         }
         let kinds = skeleton.kinds();
-        let twin =
-            |entry: &&mut Entry| entry.base == base && entry.skeleton.kinds() == kinds;
+        let twin = |entry: &&mut Entry| entry.base == base && entry.skeleton.kinds() == kinds;
         if let Some(entry) = self.entries.iter_mut().find(twin) {
             if !entry.is_named {
                 entry.pattern = pattern.to_owned();
+                entry.is_named = name.is_some();
             }
             return;
         }
-        let entry =
-            Entry { base, skeleton, pattern: pattern.to_owned(), is_named: name.is_some() };
+        let entry = Entry { base, skeleton, pattern: pattern.to_owned(), is_named: name.is_some() };
         self.entries.push(entry);
     }
 
@@ -391,7 +390,8 @@ fn adjust(pattern: &str, entry: &Entry, wanted: &Skeleton, fraction: Option<&str
                 new_length = length;
             }
         }
-        let letter = if matches!(field, HOUR | MONTH | WEEKDAY | YEAR) { letter } else { wish.letter };
+        let letter =
+            if matches!(field, HOUR | MONTH | WEEKDAY | YEAR) { letter } else { wish.letter };
         adjusted.extend(std::iter::repeat_n(letter, new_length));
     }
     adjusted

@@ -166,8 +166,8 @@
     },
     methods: {
       of: (state, given) => {
-        const code = `${given}`.toUpperCase();
-        if (!(state.type === "region" ? /^([A-Z]{2}|\d{3})$/ : /^[A-Z]{3}$/).test(code)) {
+        const code = state.type === "region" ? `${given}` : `${given}`.toUpperCase();
+        if (!(state.type === "region" ? /^([A-Za-z]{2}|\d{3})$/ : /^[A-Z]{3}$/).test(code)) {
           throw new RangeError(`Invalid argument to Intl.DisplayNames.prototype.of`);
         }
         const found = native.text(state.data, `${NAMES[state.type]}.${code}`);

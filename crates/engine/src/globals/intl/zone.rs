@@ -82,7 +82,8 @@ impl Zone {
     pub(super) fn clock(&self, seconds: i64) -> Clock {
         let last = Timestamp::MAX.as_second() - CYCLE;
         let beyond = (seconds - last).max(0);
-        let known = (seconds - (beyond + CYCLE - 1) / CYCLE * CYCLE).max(Timestamp::MIN.as_second());
+        let known =
+            (seconds - (beyond + CYCLE - 1) / CYCLE * CYCLE).max(Timestamp::MIN.as_second());
         let Ok(time) = Timestamp::from_second(known) else {
             return Clock { offset: 0, is_summer: false };
         };
@@ -124,6 +125,10 @@ impl Zone {
 
 /// The zones that share their names with this one at that time.
 fn metazone(name: &str, seconds: i64) -> Option<&'static str> {
+    // As ICU has it, although CLDR does not say when the first metazone began.
+    if seconds < 0 {
+        return None;
+    }
     let uses = lookup(NAMES, &format!("meta.{name}"))?;
     uses.split(';').filter_map(|part| part.split_once(',')).find_map(|(until, metazone)| {
         let is_past = until.parse::<i64>().is_ok_and(|until| seconds >= until);
@@ -133,9 +138,6 @@ fn metazone(name: &str, seconds: i64) -> Option<&'static str> {
 
 /// `GMT+5:30`, or `GMT+05:30` when long.
 fn distance(locale: &Locale, offset: i32, is_long: bool) -> String {
-    if offset == 0 {
-        return locale.must("gmt.zero").to_owned();
-    }
     let (east, west) = locale.must("gmt.hours").split_once(';').unwrap_or_default();
     let format = if offset < 0 { west } else { east };
     let (sign, rest) = format.split_once('H').unwrap_or_default();
