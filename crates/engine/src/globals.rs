@@ -7,6 +7,7 @@ mod dynamic_code;
 mod encoding;
 mod fetch;
 mod guards;
+mod intl;
 mod lazy;
 mod posthog;
 mod rejections;
@@ -38,6 +39,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     guards::install(ctx)?;
     dynamic_code::install(ctx, &tools.meter)?;
     toll::install(ctx, &tools.watch)?;
+    intl::install(ctx)?;
     let global = ctx.globals();
     for alias in ["global", "GLOBAL", "root"] {
         define(ctx, alias, global.clone())?;

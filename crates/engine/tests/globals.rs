@@ -91,5 +91,8 @@ tables! {
     string_decoder_answers_as_in_node: "globals/string_decoder.txt";
     timers_answer_as_in_node: "globals/timers.txt";
     blobs_and_forms_answer_as_in_node: "globals/blob.txt";
+    dates_in_locales_read_as_in_node: "globals/intl_dates.txt";
+    numbers_in_locales_read_as_in_node: "globals/intl_numbers.txt";
+    words_in_locales_read_as_in_node: "globals/intl_words.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }

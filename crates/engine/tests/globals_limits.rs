@@ -212,3 +212,54 @@ fn requests_without_end_can_be_stopped() {
         assert!(ended, "{body}: {kind:?}");
     }
 }
+
+#[test]
+fn numbers_in_locales_stay_small() {
+    for body in [
+        "const s = '1'.repeat(2e6); for (;;) new Intl.NumberFormat().format(s)",
+        "const { set } = WeakMap.prototype;
+         WeakMap.prototype.set = function (key, state) { globalThis.state = state; return set.call(this, key, state) };
+         new Intl.NumberFormat(); for (;;) state.format('1e2000000000')",
+        "const a = []; for (;;) a.push(new Intl.NumberFormat('de', { minimumFractionDigits: 20 }))",
+        "new Intl.DateTimeFormat({ length: 2 ** 53 - 1 })",
+        "Array.prototype.toLocaleString.call({ length: 2 ** 53 - 1 })",
+        "const s = 'a'.repeat(1e7); for (;;) s.localeCompare(s + 'b')",
+        "for (let i = 0; ; i++) new Date(i * 1e9).toLocaleString('en', { year: 'numeric', timeZone: 'Asia/Tokyo' })",
+        "const a = []; a[0] = a; for (;;) a.toLocaleString()",
+    ] {
+        assert!(attack(body).is_some(), "{body}");
+    }
+}
+
+#[test]
+fn options_of_locales_are_read_once() {
+    holds(
+        "const seen = [];
+         const options = new Proxy({}, { get: (_, key) => { seen.push(key) } });
+         new Intl.DateTimeFormat('en', options);
+         new Intl.NumberFormat('en', options);
+         event.ok = seen.filter((key) => key === 'timeZone').length === 1
+             && seen.filter((key) => key === 'currency').length === 1",
+    );
+}
+
+#[test]
+fn locales_work_whatever_the_plugin_did_to_intl() {
+    holds(
+        "Intl = { broken: true };
+         event.ok = Intl.broken && new Date(0).toLocaleDateString('en-CA', { timeZone: 'UTC' }) === '1970-01-01'
+             && 'a'.localeCompare('b') === -1 && (1234.5).toLocaleString() === '1,234.5'",
+    );
+}
+
+#[test]
+fn an_offset_is_a_time_zone() {
+    holds(
+        "const zone = (timeZone) => new Intl.DateTimeFormat('sv', { timeZone, timeStyle: 'short' });
+         const refused = ['+24:00', '+5', '+05:3', '05:30', '+05:60', '-'].every((name) => {
+             try { zone(name); return false } catch (error) { return error instanceof RangeError }
+         });
+         event.ok = refused && zone('+05:30').format(0) === '05:30' && zone('-0800').format(0) === '16:00'
+             && zone('+01').resolvedOptions().timeZone === '+01:00'",
+    );
+}

@@ -357,7 +357,7 @@ const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Bi
 /// What a realm has besides. Whoever adds to it decides what plugins can reach.
 /// `fetch` and what goes with it ask the host, which refuses.
 const ADDED: &str = "AbortController AbortSignal Blob Buffer Event EventTarget File FormData GLOBAL \
-    Headers Request Response RetryError TextDecoder TextEncoder URL URLSearchParams atob btoa \
+    Headers Intl Request Response RetryError TextDecoder TextEncoder URL URLSearchParams atob btoa \
     clearImmediate clearInterval clearTimeout console fetch global performance posthog processEvent \
     queueMicrotask require root setImmediate setInterval setTimeout structuredClone";
 
