@@ -1,6 +1,9 @@
 //! What `import` and `require` can name: one file for each module.
 
+mod crypto;
+mod jsonwebtoken;
 mod url;
+mod zlib;
 
 use rquickjs::function::FuncArg;
 use rquickjs::object::Property;
@@ -12,11 +15,14 @@ struct Module {
     make: for<'js> fn(&Ctx<'js>) -> Result<Object<'js>>,
 }
 
-const MODULES: [Module; 4] = [
+const MODULES: [Module; 7] = [
     Module { name: "@posthog/plugin-scaffold", make: scaffold },
     Module { name: "buffer", make: buffer },
+    Module { name: "crypto", make: crypto::build },
+    Module { name: "jsonwebtoken", make: jsonwebtoken::build },
     Module { name: "node-fetch", make: node_fetch },
     Module { name: "url", make: url::build },
+    Module { name: "zlib", make: zlib::build },
 ];
 
 /// Every module a plugin may name. The transpiler refuses others at install.

@@ -15,16 +15,17 @@ use engine::Limits;
 fn evaluate(expressions: &[&str]) -> Vec<String> {
     let script = format!(
         "const show = {};
-        function processEvent(event) {{
-            event.results = event.expressions.map((expression) => {{
+        async function processEvent(event) {{
+            event.results = [];
+            for (const expression of event.expressions) {{
                 try {{
-                    return show((0, eval)(expression));
+                    event.results.push(show(await (0, eval)(expression)));
                 }} catch ({{ name, code, message }}) {{
                     // Without a code of Node's, the words are the engine's own.
                     if (typeof code !== 'string') message = '';
-                    return show({{ throws: {{ name, code, message }} }});
+                    event.results.push(show({{ throws: {{ name, code, message }} }}));
                 }}
-            }});
+            }}
             return event;
         }}",
         include_str!("globals/show.js").trim_end()
@@ -80,5 +81,11 @@ tables! {
     text_encodings_answer_as_in_node: "globals/encoding.txt";
     fetch_and_its_classes_answer_as_in_node: "globals/fetch.txt";
     structured_clone_answers_as_in_node: "globals/structured_clone.txt";
+    the_crypto_module_answers_as_in_node: "globals/crypto.txt";
+    keys_and_signatures_answer_as_in_node: "globals/crypto_keys.txt";
+    ciphers_answer_as_in_node: "globals/crypto_ciphers.txt";
+    the_webs_crypto_answers_as_in_node: "globals/web_crypto.txt";
+    zlib_answers_as_in_node: "globals/zlib.txt";
+    jsonwebtoken_answers_as_the_package: "globals/jsonwebtoken.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }

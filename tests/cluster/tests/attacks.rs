@@ -465,8 +465,8 @@ const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Bi
 
 /// What a realm has besides. Whoever adds to it decides what plugins can reach.
 /// `fetch` and what goes with it ask the host, which refuses.
-const ADDED: &str = "AbortController AbortSignal Buffer GLOBAL Headers Request Response RetryError \
-    TextDecoder TextEncoder URL URLSearchParams atob btoa console fetch global performance \
+const ADDED: &str = "AbortController AbortSignal Buffer CryptoKey GLOBAL Headers Request Response RetryError \
+    TextDecoder TextEncoder URL URLSearchParams atob btoa console crypto fetch global performance \
     processEvent queueMicrotask require root structuredClone";
 
 #[test]
