@@ -688,3 +688,201 @@ declare class URLSearchParams implements Iterable<[string, string]> {
     [Symbol.iterator](): IterableIterator<[string, string]>
     toString(): string
 }
+
+/** What crypto and zlib take for bytes. */
+type BytesLike = string | ArrayBuffer | ArrayBufferView
+
+/** The part of Node's that is there; docs/plugin-api.md has the list. */
+declare module 'crypto' {
+    type KeyLike = BytesLike | KeyObject
+    type Callback<T> = (error: Error | null, result: T) => void
+    type KeyInput = KeyLike | { key: KeyLike | object; format?: 'pem' | 'der' | 'jwk'; type?: 'pkcs1' | 'pkcs8' | 'sec1' | 'spki' }
+    type SignInput = KeyLike | {
+        key: KeyLike | object
+        format?: 'pem' | 'der' | 'jwk'
+        type?: 'pkcs1' | 'pkcs8' | 'sec1' | 'spki'
+        padding?: number
+        saltLength?: number
+        dsaEncoding?: 'der' | 'ieee-p1363'
+    }
+
+    export class Hash {
+        update(data: string | ArrayBufferView, encoding?: string): this
+        digest(): Buffer
+        digest(encoding: string): string
+        copy(): Hash
+    }
+    export class Hmac {
+        update(data: string | ArrayBufferView, encoding?: string): this
+        digest(): Buffer
+        digest(encoding: string): string
+    }
+    export function createHash(algorithm: string): Hash
+    export function createHmac(algorithm: string, key: KeyLike): Hmac
+    export function hash(algorithm: string, data: string | ArrayBufferView, encoding?: string): string
+    export function getHashes(): string[]
+
+    export function randomBytes(size: number): Buffer
+    export function randomBytes(size: number, callback: Callback<Buffer>): void
+    export function randomFillSync<T extends ArrayBuffer | ArrayBufferView>(buffer: T, offset?: number, size?: number): T
+    export function randomUUID(options?: object): string
+    export function randomInt(max: number): number
+    export function randomInt(min: number, max: number): number
+    export function timingSafeEqual(left: ArrayBuffer | ArrayBufferView, right: ArrayBuffer | ArrayBufferView): boolean
+
+    export function pbkdf2Sync(password: BytesLike, salt: BytesLike, iterations: number, keylen: number, digest: string): Buffer
+    export function pbkdf2(password: BytesLike, salt: BytesLike, iterations: number, keylen: number, digest: string, callback: Callback<Buffer>): void
+    export function hkdfSync(digest: string, key: KeyLike, salt: BytesLike, info: BytesLike, keylen: number): ArrayBuffer
+    export function scryptSync(password: BytesLike, salt: BytesLike, keylen: number, options?: { N?: number; r?: number; p?: number; maxmem?: number }): Buffer
+
+    export class KeyObject {
+        readonly type: 'secret' | 'public' | 'private'
+        readonly symmetricKeySize?: number
+        readonly asymmetricKeyType?: 'rsa' | 'ec' | 'ed25519'
+        readonly asymmetricKeyDetails?: { modulusLength?: number; publicExponent?: bigint; namedCurve?: string }
+        equals(other: KeyObject): boolean
+        export(options: { format: 'pem'; type: string }): string
+        export(options: { format: 'jwk' }): Record<string, string>
+        export(options?: { format?: 'der'; type?: string }): Buffer
+    }
+    export function createSecretKey(key: BytesLike, encoding?: string): KeyObject
+    export function createPrivateKey(key: KeyInput): KeyObject
+    export function createPublicKey(key: KeyInput): KeyObject
+
+    export class Sign {
+        update(data: string | ArrayBufferView, encoding?: string): this
+        sign(key: SignInput): Buffer
+        sign(key: SignInput, encoding: string): string
+    }
+    export class Verify {
+        update(data: string | ArrayBufferView, encoding?: string): this
+        verify(key: SignInput, signature: BytesLike, encoding?: string): boolean
+    }
+    export function createSign(algorithm: string): Sign
+    export function createVerify(algorithm: string): Verify
+    export function sign(algorithm: string | null | undefined, data: BytesLike, key: SignInput): Buffer
+    export function verify(algorithm: string | null | undefined, data: BytesLike, key: SignInput, signature: BytesLike): boolean
+    export function publicEncrypt(key: KeyInput | { key: KeyLike; padding?: number; oaepHash?: string }, buffer: BytesLike): Buffer
+    export function privateDecrypt(key: KeyInput | { key: KeyLike; padding?: number; oaepHash?: string }, buffer: BytesLike): Buffer
+
+    interface Stage {
+        update(data: ArrayBufferView): Buffer
+        update(data: string, inputEncoding?: string): Buffer
+        update(data: string | ArrayBufferView, inputEncoding: string | undefined, outputEncoding: string): string
+        final(): Buffer
+        final(encoding: string): string
+        setAutoPadding(pads?: boolean): this
+        setAAD(data: BytesLike): this
+    }
+    export interface Cipheriv extends Stage {
+        getAuthTag(): Buffer
+    }
+    export interface Decipheriv extends Stage {
+        setAuthTag(tag: BytesLike, encoding?: string): this
+    }
+    export function createCipheriv(algorithm: string, key: KeyLike, iv: BytesLike | null, options?: { authTagLength?: number }): Cipheriv
+    export function createDecipheriv(algorithm: string, key: KeyLike, iv: BytesLike | null, options?: { authTagLength?: number }): Decipheriv
+    export function getCiphers(): string[]
+
+    export const constants: Record<string, number>
+    const whole: typeof import('crypto')
+    export default whole
+}
+
+/** Compression. Each has a form with a callback, which is called in a job of its own. */
+declare module 'zlib' {
+    export interface Options {
+        level?: number
+        windowBits?: number
+        dictionary?: ArrayBuffer | ArrayBufferView
+        chunkSize?: number
+        finishFlush?: number
+        maxOutputLength?: number
+        /** Brotli's, by the numbers in `constants`. */
+        params?: Record<number, number | boolean>
+    }
+    type Callback = (error: Error | null, result: Buffer) => void
+    interface Calling {
+        (data: BytesLike, callback: Callback): void
+        (data: BytesLike, options: Options, callback: Callback): void
+    }
+    type Sync = (data: BytesLike, options?: Options) => Buffer
+    export const gzip: Calling, gunzip: Calling, unzip: Calling
+    export const deflate: Calling, inflate: Calling, deflateRaw: Calling, inflateRaw: Calling
+    export const brotliCompress: Calling, brotliDecompress: Calling
+    export const gzipSync: Sync, gunzipSync: Sync, unzipSync: Sync
+    export const deflateSync: Sync, inflateSync: Sync, deflateRawSync: Sync, inflateRawSync: Sync
+    export const brotliCompressSync: Sync, brotliDecompressSync: Sync
+    export const constants: Record<string, number>
+    const whole: typeof import('zlib')
+    export default whole
+}
+
+declare module 'jsonwebtoken' {
+    type Key = BytesLike | object
+    export type Payload = Record<string, any>
+    export interface SignOptions {
+        algorithm?: string
+        expiresIn?: string | number
+        notBefore?: string | number
+        audience?: string | string[]
+        issuer?: string
+        subject?: string
+        jwtid?: string
+        keyid?: string
+        header?: Record<string, unknown>
+        encoding?: string
+        noTimestamp?: boolean
+        mutatePayload?: boolean
+        allowInsecureKeySizes?: boolean
+        allowInvalidAsymmetricKeyTypes?: boolean
+    }
+    export interface VerifyOptions {
+        algorithms?: string[]
+        audience?: string | RegExp | (string | RegExp)[]
+        issuer?: string | string[]
+        subject?: string
+        jwtid?: string
+        nonce?: string
+        clockTimestamp?: number
+        clockTolerance?: number
+        maxAge?: string | number
+        ignoreExpiration?: boolean
+        ignoreNotBefore?: boolean
+        complete?: boolean
+        allowInvalidAsymmetricKeyTypes?: boolean
+    }
+    export class JsonWebTokenError extends Error {
+        inner?: Error
+    }
+    export class TokenExpiredError extends JsonWebTokenError {
+        expiredAt: Date
+    }
+    export class NotBeforeError extends JsonWebTokenError {
+        date: Date
+    }
+    export function sign(payload: string | Buffer | object, key: Key, options?: SignOptions): string
+    export function verify(token: string, key: Key, options?: VerifyOptions): any
+    export function decode(token: string, options?: { complete?: boolean; json?: boolean }): any
+    const whole: typeof import('jsonwebtoken')
+    export default whole
+}
+
+declare const crypto: {
+    randomUUID(): string
+    getRandomValues<T extends ArrayBufferView>(array: T): T
+    readonly subtle: {
+        digest(algorithm: string | { name: string }, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer>
+        importKey(format: 'raw' | 'pkcs8' | 'spki' | 'jwk', data: any, algorithm: any, extractable: boolean, usages: string[]): Promise<CryptoKey>
+        exportKey(format: 'raw' | 'pkcs8' | 'spki' | 'jwk', key: CryptoKey): Promise<any>
+        sign(algorithm: any, key: CryptoKey, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer>
+        verify(algorithm: any, key: CryptoKey, signature: ArrayBuffer | ArrayBufferView, data: ArrayBuffer | ArrayBufferView): Promise<boolean>
+    }
+}
+
+interface CryptoKey {
+    readonly type: 'secret' | 'public' | 'private'
+    readonly extractable: boolean
+    readonly algorithm: Record<string, any>
+    readonly usages: string[]
+}

@@ -89,6 +89,14 @@ impl Meter {
         self.used.get() > self.limit.get()
     }
 
+    /// Counts what native code allocates elsewhere for a plugin; nothing when that is too much.
+    pub(crate) fn hold(self: &Rc<Self>, bytes: usize) -> Option<Held> {
+        self.admits(bytes).then(|| {
+            self.grow(bytes);
+            Held { meter: self.clone(), bytes }
+        })
+    }
+
     /// Whether `more` bytes may be had; remembers a refusal.
     fn admits(&self, more: usize) -> bool {
         if self.building.get() {
@@ -121,6 +129,18 @@ impl Meter {
 
     fn shrink(&self, bytes: usize) {
         self.used.set(self.used.get().saturating_sub(bytes));
+    }
+}
+
+/// Memory that native code holds for a plugin, until it is dropped.
+pub(crate) struct Held {
+    meter: Rc<Meter>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.meter.shrink(self.bytes);
     }
 }
 

@@ -3,17 +3,19 @@
 mod buffer;
 mod bytes;
 mod console;
+pub(crate) mod crypto;
 mod dynamic_code;
 mod encoding;
 mod fetch;
 mod guards;
 mod intl;
 mod lazy;
+pub(crate) mod native;
 mod posthog;
 mod rejections;
 pub(crate) mod script;
 mod timers;
-mod toll;
+pub(crate) mod toll;
 mod url;
 
 use std::rc::Rc;
@@ -25,11 +27,11 @@ use crate::engine::Tools;
 use crate::modules;
 use crate::program::Program;
 
-pub(crate) use bytes::with_utf8;
+pub(crate) use bytes::{in_parts, with_bytes, with_bytes_mut, with_parts, with_utf8};
 pub(crate) use fetch::Requests;
 use lazy::{define_lazy, define_lazy_together};
 pub(crate) use rejections::Rejections;
-pub(crate) use script::run;
+pub(crate) use script::{hold, run};
 pub(crate) use url::read_form;
 
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
@@ -50,6 +52,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     define_lazy(ctx, "Buffer", buffer::build)?;
     define_lazy_together(ctx, &["URL", "URLSearchParams"], url::build)?;
     define_lazy_together(ctx, &["TextEncoder", "TextDecoder"], encoding::build)?;
+    define_lazy_together(ctx, &["crypto", "CryptoKey"], crypto::build)?;
     define_lazy_together(ctx, fetch::NAMES, fetch::builder(program, tools))?;
     define_lazy_together(ctx, timers::NAMES, timers::builder(tools))?;
     define_lazy(ctx, "posthog", posthog::builder(program))?;

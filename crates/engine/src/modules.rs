@@ -1,8 +1,11 @@
 //! What `import` and `require` can name: one file for each module.
 
+mod crypto;
+mod jsonwebtoken;
 mod stream;
 mod url;
 mod util;
+mod zlib;
 
 use rquickjs::function::FuncArg;
 use rquickjs::object::Property;
@@ -41,14 +44,16 @@ macro_rules! script {
     };
 }
 
-const MODULES: [Module; 19] = [
+const MODULES: [Module; 22] = [
     ours("@posthog/plugin-contrib", script!("plugin_contrib.js")),
     ours("@posthog/plugin-scaffold", Make::Native(scaffold)),
     node!("assert", Make::Native(assert)),
     node!("assert/strict", Make::Native(|_, require| member(require, "assert", "strict"))),
     node!("buffer", script!("buffer.js")),
+    node!("crypto", Make::Native(|ctx, _| crypto::build(ctx))),
     node!("events", script!("events.js")),
     ours("generic-pool", script!("generic_pool.js")),
+    ours("jsonwebtoken", Make::Native(|ctx, _| jsonwebtoken::build(ctx))),
     ours("node-fetch", Make::Native(node_fetch)),
     node!("path", script!("path.js")),
     node!("path/posix", Make::Native(|_, require| require.call(("path",)))),
@@ -61,6 +66,7 @@ const MODULES: [Module; 19] = [
     node!("url", Make::Native(|ctx, _| url::build(ctx))),
     node!("util", Make::Native(util::build)),
     node!("util/types", Make::Native(|_, require| member(require, "util", "types"))),
+    node!("zlib", Make::Native(zlib::build)),
 ];
 
 /// Every name by which a plugin may name a module. The transpiler refuses others at install.

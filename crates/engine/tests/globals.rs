@@ -94,5 +94,11 @@ tables! {
     dates_in_locales_read_as_in_node: "globals/intl_dates.txt";
     numbers_in_locales_read_as_in_node: "globals/intl_numbers.txt";
     words_in_locales_read_as_in_node: "globals/intl_words.txt";
+    the_crypto_module_answers_as_in_node: "globals/crypto.txt";
+    keys_and_signatures_answer_as_in_node: "globals/crypto_keys.txt";
+    ciphers_answer_as_in_node: "globals/crypto_ciphers.txt";
+    the_webs_crypto_answers_as_in_node: "globals/web_crypto.txt";
+    zlib_answers_as_in_node: "globals/zlib.txt";
+    jsonwebtoken_answers_as_the_package: "globals/jsonwebtoken.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }

@@ -263,3 +263,126 @@ fn an_offset_is_a_time_zone() {
              && zone('+01').resolvedOptions().timeZone === '+01:00'",
     );
 }
+
+#[test]
+fn hashing_and_compressing_can_be_stopped() {
+    for work in [
+        "c.createHash('md5').update(b)",
+        "c.createHmac('sha512', 'k').update(t)",
+        "c.createCipheriv('aes-256-cbc', b.subarray(0, 32), b.subarray(0, 16)).update(b)",
+        "c.randomFillSync(b)",
+        "c.sign('sha256', b, key)",
+        "c.createPrivateKey(key)",
+        "c.scryptSync('a', 'b', 8)",
+        "z.gzipSync(b)",
+        "z.inflateSync(small)",
+        "z.brotliDecompressSync(squeezed)",
+        "crypto.getRandomValues(b.subarray(0, 65536))",
+    ] {
+        let body = format!(
+            "const c = require('crypto'); const z = require('zlib'); const t = 'x'.repeat(1e6);
+            const b = Buffer.alloc(1e6); const small = z.deflateSync(b);
+            const squeezed = z.brotliCompressSync(b, {{ params: {{ 1: 1 }} }});
+            const key = `{KEY}`; for (;;) try {{ {work} }} catch {{}}"
+        );
+        assert_eq!(
+            attack_for(Duration::from_secs(1), &body),
+            Some(FailureKind::TimedOut),
+            "{work}"
+        );
+    }
+}
+
+/// A key on a curve.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f
+-----END PRIVATE KEY-----";
+
+#[test]
+fn one_long_piece_of_native_work_can_be_stopped() {
+    for body in [
+        "require('crypto').pbkdf2Sync('a', 'b', 2 ** 31 - 1, 64, 'sha512')",
+        "require('crypto').pbkdf2Sync('a', 'b', 1, 3e7, 'sha512')",
+        "const z = require('zlib'); const { randomFillSync } = require('crypto');
+         z.brotliCompressSync(randomFillSync(Buffer.alloc(8e6)))",
+        "const b = Buffer.alloc(2e7); const { createHash } = require('crypto');
+         const h = createHash('sha3-512'); for (;;) h.update(b)",
+    ] {
+        assert_eq!(attack(body), Some(FailureKind::TimedOut), "{body}");
+    }
+}
+
+#[test]
+fn what_native_code_holds_is_counted() {
+    for body in [
+        "const a = []; const { createHash } = require('crypto'); for (;;) a.push(createHash('md5'))",
+        "const a = []; const { createHmac } = require('crypto'); for (;;) a.push(createHmac('md5', 'k'))",
+        "require('crypto').scryptSync('a', 'b', 8, { N: 2 ** 18, r: 2, maxmem: 1e12 })",
+        "require('zlib').gunzipSync(require('zlib').gzipSync(Buffer.alloc(4e7)))",
+        "const z = require('zlib'); let b = Buffer.alloc(1e6);
+         b = z.gzipSync(b, { level: 9 }); b = Buffer.concat(Array(3000).fill(b)); z.gunzipSync(b)",
+        "const z = require('zlib'); const params = { [z.constants.BROTLI_PARAM_LGWIN]: 24 };
+         z.brotliCompressSync(Buffer.alloc(2e7), { params })",
+        "require('crypto').randomBytes(2e9)",
+        "require('crypto').pbkdf2Sync('a', 'b', 1, 2e9, 'sha512')",
+    ] {
+        let kind = attack_for(Duration::from_secs(5), body);
+        assert_eq!(kind, Some(FailureKind::OutOfMemory), "{body}");
+    }
+}
+
+#[test]
+fn a_scrypt_that_takes_too_long_is_refused() {
+    holds(
+        "try { require('crypto').scryptSync('a', 'b', 8, { N: 16384, p: 64 }) } catch (e) {
+            event.ok = e.code === 'ERR_CRYPTO_INVALID_SCRYPT_PARAMS'
+        }",
+    );
+}
+
+#[test]
+fn keys_of_other_realms_and_things_that_are_none_are_refused() {
+    for call in [
+        "c.createHash.call({}, 'md5').update.call({}, 'a')",
+        "c.createHash('md5').copy.call(c.createHmac('md5', 'k'))",
+        "new c.KeyObject('public', {}).export({ type: 'spki', format: 'der' })",
+        "new c.KeyObject('private', {}).asymmetricKeyDetails",
+        "c.sign('sha256', Buffer.from('a'), new c.KeyObject('private', 5))",
+        "c.createHmac('md5', new c.KeyObject('secret', {}))",
+        "crypto.subtle.constructor.prototype.digest.call({})",
+        "Object.getOwnPropertyDescriptor(CryptoKey.prototype, 'constructor').value()",
+    ] {
+        let script = format!(
+            "const c = require('crypto');
+            const refused = (e) => {{ event.ok = e instanceof Error; return event }};
+            try {{
+                const made = {call};
+                if (made?.then) return made.then(() => event, refused)
+            }} catch (e) {{ refused(e) }}"
+        );
+        holds(&script);
+    }
+}
+
+#[test]
+fn a_detached_buffer_hashes_to_an_error_and_no_crash() {
+    for use_of_it in [
+        "c.createHash('md5').update(b)",
+        "c.createHmac('md5', b)",
+        "c.randomFillSync(b)",
+        "c.createCipheriv('aes-128-ecb', b, null)",
+        "require('zlib').gzipSync(b)",
+        "crypto.getRandomValues(b)",
+    ] {
+        holds(&format!(
+            "const c = require('crypto'); const b = Buffer.from('hello'); b.buffer.transfer();
+            try {{ {use_of_it} }} catch {{}} event.ok = b.length === 0"
+        ));
+    }
+}
+
+#[test]
+fn crypto_is_one_object_wherever_it_is_read() {
+    holds("event.ok = require('crypto').webcrypto === crypto && crypto === globalThis.crypto");
+    holds("const { subtle } = require('crypto'); event.ok = subtle === crypto.subtle");
+}

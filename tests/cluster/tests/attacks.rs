@@ -356,10 +356,10 @@ const LANGUAGE: &str = "AggregateError Array ArrayBuffer AsyncDisposableStack Bi
 
 /// What a realm has besides. Whoever adds to it decides what plugins can reach.
 /// `fetch` and what goes with it ask the host, which refuses.
-const ADDED: &str = "AbortController AbortSignal Blob Buffer Event EventTarget File FormData GLOBAL \
-    Headers Intl Request Response RetryError TextDecoder TextEncoder URL URLSearchParams atob btoa \
-    clearImmediate clearInterval clearTimeout console fetch global performance posthog processEvent \
-    queueMicrotask require root setImmediate setInterval setTimeout structuredClone";
+const ADDED: &str = "AbortController AbortSignal Blob Buffer CryptoKey Event EventTarget File FormData \
+    GLOBAL Headers Intl Request Response RetryError TextDecoder TextEncoder URL URLSearchParams atob \
+    btoa clearImmediate clearInterval clearTimeout console crypto fetch global performance posthog \
+    processEvent queueMicrotask require root setImmediate setInterval setTimeout structuredClone";
 
 #[test]
 fn nothing_in_a_realm_leads_outside() {

@@ -9,7 +9,7 @@ use rquickjs::{Ctx, Error, Exception, Result, String as JsString, TypedArray, Va
 use super::toll;
 
 /// Lends the bytes of an array. `read` must not come back to JavaScript, which could free them.
-pub(super) fn with_bytes<T>(
+pub(crate) fn with_bytes<T>(
     array: &TypedArray<'_, u8>,
     read: impl FnOnce(&[u8]) -> T,
 ) -> Result<T> {
@@ -20,7 +20,7 @@ pub(super) fn with_bytes<T>(
 }
 
 /// Lends the bytes of an array for writing. `write` must not come back to JavaScript.
-pub(super) fn with_bytes_mut<T>(
+pub(crate) fn with_bytes_mut<T>(
     array: &TypedArray<'_, u8>,
     write: impl FnOnce(&mut [u8]) -> T,
 ) -> Result<T> {
@@ -28,6 +28,34 @@ pub(super) fn with_bytes_mut<T>(
     toll::pay(array.as_object().ctx(), bytes.len())?;
     // SAFETY: as in `with_bytes`; nothing else in Rust looks at the block meanwhile.
     Ok(write(unsafe { bytes.as_mut() }))
+}
+
+/// Lends the bytes of an array in parts, with a question to the watch before each. `read` must not
+/// come back to JavaScript.
+pub(crate) fn with_parts<E>(
+    array: &TypedArray<'_, u8>,
+    read: impl FnMut(&[u8]) -> Part<E>,
+) -> Result<Part<E>> {
+    let bytes = array.as_raw().ok_or_else(|| detached(array))?;
+    // SAFETY: as in `with_bytes`; when the watch wants an end, the bytes are not looked at again.
+    in_parts(array.as_object().ctx(), unsafe { bytes.as_ref() }, read)
+}
+
+type Part<E> = std::result::Result<(), E>;
+
+/// Goes through the bytes in parts of a fraction of a millisecond's work.
+pub(crate) fn in_parts<E>(
+    ctx: &Ctx<'_>,
+    bytes: &[u8],
+    mut read: impl FnMut(&[u8]) -> Part<E>,
+) -> Result<Part<E>> {
+    for part in bytes.chunks(toll::BYTES_PER_QUESTION) {
+        toll::pay(ctx, part.len())?;
+        if let Err(error) = read(part) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn detached(array: &TypedArray<'_, u8>) -> Error {

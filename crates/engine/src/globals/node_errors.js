@@ -22,14 +22,18 @@
     return typeof value === "bigint" ? `${digits}n` : digits;
   };
 
+  const named = (name) => {
+    if (name.includes(" ")) return `The ${name}`;
+    return `The "${name}" ${name.includes(".") ? "property" : "argument"}`;
+  };
+
   return {
     coded,
     wrongType: (name, expected, value) =>
       coded(
         TypeError,
         "ERR_INVALID_ARG_TYPE",
-        `${name.includes(" ") ? `The ${name}` : `The "${name}" argument`} must be ${expected}. ` +
-          `Received ${described(value)}`,
+        `${named(name)} must be ${expected}. Received ${described(value)}`,
       ),
     outOfRange: (name, range, value) =>
       coded(

@@ -10,7 +10,7 @@ use std::slice;
 
 use rquickjs::{Ctx, Error, FromJs, JsLifetime, Result, Value, qjs};
 
-use crate::allocator::Meter;
+use crate::allocator::{Held, Meter};
 
 thread_local! {
     /// By the address of the source, which is as static as the bytecode.
@@ -31,6 +31,16 @@ pub(super) fn install(ctx: &Ctx<'_>, meter: &Rc<Meter>) -> Result<()> {
         ctx.store_userdata(Memory(meter.clone())).map_err(|_| Error::Unknown)?;
     }
     Ok(())
+}
+
+/// Counts native memory as the plugins'; throws when there is not that much left.
+pub(crate) fn hold(ctx: &Ctx<'_>, bytes: usize) -> Result<Held> {
+    let memory = ctx.userdata::<Memory>().ok_or(Error::Unknown)?;
+    memory.0.hold(bytes).ok_or_else(|| {
+        // SAFETY: it only throws.
+        unsafe { qjs::JS_ThrowOutOfMemory(ctx.as_raw().as_ptr()) };
+        Error::Exception
+    })
 }
 
 /// The completion value of a script of ours.

@@ -10,7 +10,10 @@ use crate::watch::Watch;
 
 /// Bytes of work between two questions: well below a millisecond of it, and so much that the
 /// question itself costs nothing.
-const BYTES_PER_QUESTION: usize = 64 << 10;
+pub(super) const BYTES_PER_QUESTION: usize = 64 << 10;
+
+/// What work costs that is to be followed by a question, however few bytes it is.
+pub(crate) const A_QUESTION: usize = BYTES_PER_QUESTION;
 
 /// What the native functions of a runtime owe.
 struct Toll {
@@ -34,7 +37,7 @@ pub(super) fn install(ctx: &Ctx<'_>, watch: &Rc<Watch>) -> Result<()> {
 
 /// Pays for work on that many bytes; fails when the call has to stop. Code that catches this gets
 /// nothing more done, and soon meets the interrupt that it cannot catch.
-pub(super) fn pay(ctx: &Ctx<'_>, bytes: usize) -> Result<()> {
+pub(crate) fn pay(ctx: &Ctx<'_>, bytes: usize) -> Result<()> {
     let Some(toll) = ctx.userdata::<Toll>() else { return Ok(()) };
     let owed = toll.owed.get().saturating_add(bytes);
     if owed < BYTES_PER_QUESTION {
