@@ -39,7 +39,7 @@ fn main() {
     for at_once in [1, 8, 32] {
         let limits = Limits { time: TIME * 10, body_bytes: 1 << 20, at_once };
         let request = get(&host);
-        let mut send = |client: &mut Client| {
+        let send = |client: &mut Client| {
             client.send(request.clone(), rules.clone(), limits).expect("there is room");
         };
         (0..at_once).for_each(|_| send(&mut client));

@@ -53,10 +53,13 @@ pub struct Limits {
     pub at_once: usize,
 }
 
+type Work = LocalBoxFuture<'static, Result<Response, Error>>;
+
 pub struct Client {
     runtime: Runtime,
     world: Rc<World>,
-    waiting: VecDeque<(u64, LocalBoxFuture<'static, Result<Response, Error>>, usize)>,
+    /// Each with its number, and how many may be under way beside it.
+    waiting: VecDeque<(u64, Work, usize)>,
     slots: HashMap<u64, Rc<RefCell<Slot>>>,
     running: FuturesUnordered<Running>,
 }
@@ -115,7 +118,7 @@ impl Client {
         }
         let number = 1 + LAST.fetch_add(1, Ordering::Relaxed);
         let world = self.world.clone();
-        let work = Box::pin(async move {
+        let work: Work = Box::pin(async move {
             let answer = exchange(&world, &rules, request, limits);
             let in_time = tokio::time::timeout(limits.time, answer).await;
             in_time.unwrap_or(Err(Error::TooSlow(limits.time)))
@@ -184,7 +187,7 @@ impl Client {
 /// An exchange that can be ended from outside, at once: what is left in the executor is empty.
 struct Slot {
     number: u64,
-    work: Option<LocalBoxFuture<'static, Result<Response, Error>>>,
+    work: Option<Work>,
     waker: Option<Waker>,
 }
 

@@ -1,5 +1,7 @@
 //! Servers that answer well, badly, slowly, or not at all.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 mod common;
 
 use std::io::{self, Write};

@@ -1,5 +1,7 @@
 //! A process that has no file descriptor left. Alone in this file, as the limit is the process's.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 mod common;
 
 use common::{LIMITS, Server, client, exchange, get, reply, rules};

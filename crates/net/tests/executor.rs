@@ -1,5 +1,7 @@
 //! Many exchanges at a time, connections that are used again, and the ends of waiting.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 mod common;
 
 use std::cell::Cell;

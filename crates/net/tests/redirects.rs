@@ -1,5 +1,7 @@
 //! Answers that lead elsewhere: each hop is checked as the first one is.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 mod common;
 
 use common::{LIMITS, Server, ask, client, exchange, get, post, reply, rules, text};

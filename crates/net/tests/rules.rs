@@ -1,5 +1,7 @@
 //! What a list allows: tables of attacks, and laws.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use net::{Rules, Site};

@@ -1,5 +1,7 @@
 //! TLS: who is not who they say is not talked to.
 
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
 mod common;
 
 use std::io::Write;
