@@ -44,13 +44,17 @@ impl Parameters {
         }
     }
 
-    /// Bytes that the compressor holds at most: by measurement a megabyte or two, and a multiple of
-    /// the window for its copies and trees.
+    /// Bytes that the compressor holds at most. Measured with windows of 1 KB to 16 MB: 2 MB and twice
+    /// the window below quality 5, 34 MB and twice the window from there on, 6 MB and ten times the
+    /// window from 10 on.
     pub(super) fn memory(self) -> usize {
         let window = 1_usize << self.window.unwrap_or(USUAL_WINDOW);
-        let quality = self.quality.unwrap_or(BEST_QUALITY);
-        let factor = if quality >= SEARCHING { 12 } else { 4 };
-        (2 << 20) + window * factor
+        let (megabytes, windows) = match self.quality.unwrap_or(BEST_QUALITY) {
+            ..5 => (2, 3),
+            5..SEARCHING => (35, 3),
+            _ => (6, 11),
+        };
+        (megabytes << 20) + window * windows
     }
 }
 
