@@ -404,7 +404,8 @@ fn a_plugin_that_waits_for_a_timer_ends_at_once() {
         session.run("SET statement_timeout = 0");
         let before = ticks_of(pid);
         let (error, at) = thread::scope(|scope| {
-            let running = scope.spawn(|| (session.batch_execute(call).unwrap_err(), Instant::now()));
+            let running =
+                scope.spawn(|| (session.batch_execute(call).unwrap_err(), Instant::now()));
             wait_until("the plugin waits", || admin.value::<i64>(&waits) == 1);
             admin.run(&end);
             let begin = Instant::now();
