@@ -8,6 +8,7 @@ mod encoding;
 mod fetch;
 mod guards;
 mod lazy;
+mod posthog;
 mod rejections;
 pub(crate) mod script;
 mod toll;
@@ -27,6 +28,7 @@ pub(crate) use fetch::Requests;
 use lazy::{define_lazy, define_lazy_together};
 pub(crate) use rejections::Rejections;
 pub(crate) use script::run;
+pub(crate) use toll::pay;
 pub(crate) use url::read_form;
 
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
@@ -47,6 +49,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     define_lazy_together(ctx, &["URL", "URLSearchParams"], url::build)?;
     define_lazy_together(ctx, &["TextEncoder", "TextDecoder"], encoding::build)?;
     define_lazy_together(ctx, fetch::NAMES, fetch::builder(program, tools))?;
+    define_lazy(ctx, "posthog", posthog::builder(program, tools))?;
     define_lazy(ctx, "structuredClone", |ctx| {
         run(ctx, include_str!("globals/structured_clone.js"))
     })?;

@@ -15,12 +15,13 @@ mod modules;
 mod pauses;
 mod program;
 mod realm;
+pub mod store;
 mod value;
 mod watch;
 
 pub use engine::{Engine, Outcome, Verdict};
 pub use failure::{Failure, FailureKind};
-pub use host::{Host, Level, LogLine};
+pub use host::{Host, Level, LogLine, Metric, MetricKind, Task};
 pub use http::{Answer, Redirect, Request, Response};
 pub use limits::Limits;
 pub use modules::KNOWN_MODULES;

@@ -7,6 +7,10 @@ pub struct Program {
     pub id: i32,
     /// The plugin's name, for messages.
     pub plugin: String,
+    /// As its author calls it.
+    pub title: String,
+    /// `None`: every team.
+    pub team_id: Option<i32>,
     /// The script's name in stacks.
     pub script_name: String,
     /// A sloppy classic script: what the transpiler made of the author's source.
@@ -106,6 +110,8 @@ mod tests {
         Program {
             id: 1,
             plugin: String::new(),
+            title: String::new(),
+            team_id: None,
             script_name: String::new(),
             script: String::new(),
             config: String::new(),

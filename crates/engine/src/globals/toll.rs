@@ -34,7 +34,7 @@ pub(super) fn install(ctx: &Ctx<'_>, watch: &Rc<Watch>) -> Result<()> {
 
 /// Pays for work on that many bytes; fails when the call has to stop. Code that catches this gets
 /// nothing more done, and soon meets the interrupt that it cannot catch.
-pub(super) fn pay(ctx: &Ctx<'_>, bytes: usize) -> Result<()> {
+pub(crate) fn pay(ctx: &Ctx<'_>, bytes: usize) -> Result<()> {
     let Some(toll) = ctx.userdata::<Toll>() else { return Ok(()) };
     let owed = toll.owed.get().saturating_add(bytes);
     if owed < BYTES_PER_QUESTION {

@@ -1,0 +1,28 @@
+//! `posthog`: what a plugin can do besides working on the event it was given.
+
+use std::rc::Rc;
+
+use rquickjs::{Ctx, Function, Object, Result, Value};
+
+use super::run;
+use crate::engine::Tools;
+use crate::meta;
+use crate::program::Program;
+
+/// What makes the global of a program's realm.
+pub(super) fn builder(
+    program: &Rc<Program>,
+    tools: &Tools,
+) -> impl for<'a> Fn(&Ctx<'a>) -> Result<Value<'a>> + use<> {
+    let (program, host) = (program.clone(), tools.host.clone());
+    move |ctx| {
+        let posthog = Object::new(ctx.clone())?;
+        let native = Object::new(ctx.clone())?;
+        native.set("leave", meta::leave(ctx, &host, &program)?)?;
+        native.set("version", env!("CARGO_PKG_VERSION"))?;
+        native.set("sender", program.title.as_str())?;
+        let add: Function<'_> = run(ctx, include_str!("posthog/capture.js"))?;
+        add.call::<_, ()>((posthog.clone(), native))?;
+        Ok(posthog.into_value())
+    }
+}
