@@ -19,7 +19,7 @@ use pgrx::prelude::*;
 
 use crate::chain::{self, Processed};
 use crate::error::Result;
-use crate::{backend, journal, settings};
+use crate::{backend, journal, settings, store};
 use call::Call;
 use history::History;
 use target::Target;
@@ -70,6 +70,7 @@ fn process(call: &Call) -> Result<pg_sys::HeapTuple> {
     target.writer = writer;
     target::put_back(call, target);
     journal::relieve();
+    store::relieve();
     Ok(row)
 }
 
