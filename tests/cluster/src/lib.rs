@@ -6,6 +6,7 @@ pub mod catalog;
 mod cluster;
 mod environment;
 pub mod markdown;
+pub mod mmdb;
 pub mod process;
 pub mod releases;
 pub mod sample;
