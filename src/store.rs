@@ -49,6 +49,9 @@ struct Store {
     bytes: usize,
     /// What was visible when the slots were read.
     seen: Option<Seen>,
+    generation: u64,
+    /// How many keys were read since those that are only read were last forgotten.
+    clean: usize,
     /// The transaction has written some of it.
     written_ahead: bool,
 }
@@ -59,7 +62,10 @@ struct Held {
     slot: Slot,
     /// The savepoint in which it was last remembered in `undo`.
     level: pg_sys::SubTransactionId,
+    /// How many it was read from.
     rows: usize,
+    /// When it was read, in changes of what is visible; 0 is never.
+    generation: u64,
 }
 
 struct Undo {
@@ -156,21 +162,21 @@ fn level() -> pg_sys::SubTransactionId {
 }
 
 impl Store {
-    /// Forgets what others may have changed.
+    /// What was read under another snapshot is read again when it is used.
     fn notice(&mut self, seen: Seen) {
-        if self.seen.replace(seen) != Some(seen) || self.slots.len() > MOST_CLEAN {
+        if self.seen.replace(seen) != Some(seen) {
+            self.generation += 1;
+        }
+        if self.clean > MOST_CLEAN {
+            self.clean = 0;
             self.slots.retain(|_, held| held.slot.pending != Pending::Nothing);
-            for held in self.slots.values_mut() {
-                // Read again when it is used.
-                held.rows = UNREAD;
-            }
         }
     }
 
     /// Whether what a key holds is known.
     fn is_current(&self, key: &Key) -> bool {
         self.slots.get(key).is_some_and(|held| {
-            matches!(held.slot.pending, Pending::All { .. }) || held.rows != UNREAD
+            matches!(held.slot.pending, Pending::All { .. }) || held.generation == self.generation
         })
     }
 
@@ -180,8 +186,10 @@ impl Store {
         for change in held.slot.changes() {
             change.apply(&mut state);
         }
+        self.clean += usize::from(held.slot.pending == Pending::Nothing);
         held.slot.state = state;
         held.rows = rows;
+        held.generation = self.generation;
     }
 
     fn perform(&mut self, key: Key, action: Action) -> Result<Reply, Refusal> {
@@ -231,7 +239,7 @@ impl Store {
             let kept = undo.before.as_ref().map_or(0, Slot::bytes);
             self.bytes = self.bytes.saturating_sub(undone.saturating_sub(kept));
             if let Some(slot) = undo.before {
-                let held = Held { slot, level: undo.level_before, rows: UNREAD };
+                let held = Held { slot, level: undo.level_before, ..Held::default() };
                 self.slots.insert(undo.key, held);
             }
         }
@@ -258,9 +266,6 @@ impl Store {
         }
     }
 }
-
-/// Instead of the number of rows: what is held is older than what can be seen.
-const UNREAD: usize = usize::MAX;
 
 impl Seen {
     fn now() -> Self {
@@ -345,7 +350,7 @@ fn flush() {
         if may_remove && !written_ahead {
             for (key, held) in &dirty {
                 let is_relative = matches!(held.slot.pending, Pending::Changes(_));
-                let has_many = held.rows != UNREAD && held.rows >= MANY_ROWS;
+                let has_many = held.rows >= MANY_ROWS;
                 if is_relative && (has_many || is_drawn()) {
                     kept::fold(client, key, kept::FEW)?;
                 }
