@@ -12,7 +12,7 @@ export PG CARGO_TARGET_DIR CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-stop psql build install test quick-test bench bench-check regress-accept types \
+.PHONY: help demo demo-stop psql build install test quick-test bench bench-check regress-accept geoip types \
 	lint licences release setup clean
 
 help: ## Lists the targets
@@ -49,6 +49,9 @@ bench-check: ## Fails if an event takes 5 % more instructions than noted; ARGS=a
 
 regress-accept: build ## Takes over what the regress files print as what is expected
 	REGRESS_ACCEPT=1 scripts/test --test regress
+
+geoip: ## Fetches a free database of places for meta.geoip, and says how to use it
+	@scripts/geoip
 
 types: ## Checks the bundled plugins against the type declarations, where there is Node
 	@if command -v npm > /dev/null; \

@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 
 use crate::chain::{self, Processed};
 use crate::event::{Event, to_datum};
-use crate::{backend, journal, settings};
+use crate::{backend, journal, settings, store};
 
 type Answer<T> = Result<T, ErrorReport>;
 
@@ -48,6 +48,7 @@ pub unsafe extern "C-unwind" fn process_event(fcinfo: pg_sys::FunctionCallInfo) 
     let event = unsafe { Event::of_datum(argument) };
     let processed = backend::with(|backend| chain::process(backend, &event));
     journal::relieve();
+    store::relieve();
     match processed {
         Ok(Processed::Unchanged) => argument,
         Ok(Processed::Changed(event)) => to_datum(&event),

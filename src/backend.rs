@@ -221,6 +221,7 @@ impl Link {
             id: stored.id,
             script_name: format!("{}/{}", stored.plugin, stored.file_name),
             plugin: stored.plugin,
+            title: stored.title.clone(),
             team_id: stored.team_id,
             script: stored.script,
             config: json_text(stored.config),

@@ -1,15 +1,17 @@
-//! PostgreSQL as the engine sees it: it may be interrupted, and it takes log lines.
+//! PostgreSQL as the engine sees it: it may be interrupted, it takes log lines, and it keeps what
+//! plugins store.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use engine::{Answer, Host, LogLine, Request};
+use engine::store::{Operation, Refusal, Reply};
+use engine::{Answer, Host, LogLine, Metric, Program, Request, Task};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
-use crate::journal;
 use crate::network::Network;
+use crate::{geoip, journal, metrics, store};
 
 /// What may end running JavaScript from outside. An error of PostgreSQL's that comes up while
 /// JavaScript is on the stack waits here until that has unwound.
@@ -63,6 +65,30 @@ impl Interrupts {
                 self.error.replace(caught);
             }
         }
+    }
+
+    /// Does work of PostgreSQL's while JavaScript is on the stack. An error of it stops JavaScript;
+    /// after one nothing more is done.
+    pub fn shield<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let stopped = || Err(Refusal::new("57014", "interrupted"));
+        if self.pending.get() {
+            return stopped();
+        }
+        // SAFETY: the context of whoever called, which outlives the call.
+        let context = unsafe { pg_sys::CurrentMemoryContext };
+        let done = PgTryBuilder::new(std::panic::AssertUnwindSafe(|| Ok(work())))
+            .catch_others(|error| Err(Box::new(error)))
+            .execute();
+        done.unwrap_or_else(|error| {
+            // SAFETY: as above; an error may leave another one behind.
+            unsafe { pg_sys::MemoryContextSwitchTo(context) };
+            self.error.replace(Some(*error));
+            self.pending.set(true);
+            stopped()
+        })
     }
 
     /// Goes on with the error that stopped JavaScript, if one did.
@@ -128,5 +154,25 @@ impl Host for PgHost {
 
     fn cancel(&self, request: u64) {
         self.network.cancel(request);
+    }
+
+    fn store(
+        &self,
+        program: &Program,
+        operation: Operation,
+    ) -> Result<Reply, Refusal> {
+        self.interrupts.shield(|| store::perform(program, operation))
+    }
+
+    fn leave(&self, program: &Program, task: Task) -> Result<(), Refusal> {
+        self.interrupts.shield(|| store::leave(program, task))
+    }
+
+    fn measure(&self, program: &Program, metric: &Metric, value: f64) {
+        metrics::measure(program.id, metric, value);
+    }
+
+    fn locate(&self, address: &str) -> Result<Option<String>, Refusal> {
+        geoip::locate(address)
     }
 }

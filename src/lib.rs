@@ -15,17 +15,20 @@ mod chain;
 mod dry_run;
 mod error;
 mod event;
+mod geoip;
 mod host;
 mod install;
 mod journal;
 mod json;
 mod library;
 mod marks;
+mod metrics;
 mod network;
 mod operator;
 mod roles;
 mod settings;
 mod stats;
+mod store;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 mod trigger;
@@ -37,6 +40,7 @@ use pgrx::prelude::*;
 
 extension_sql_file!("../sql/schema.sql", name = "schema", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/stats.sql", name = "stats", requires = ["schema"]);
+extension_sql_file!("../sql/kept.sql", name = "kept", requires = ["stats"]);
 extension_sql_file!(
     "../sql/invalidation.sql",
     name = "invalidation",
@@ -47,6 +51,11 @@ extension_sql_file!(
     "../sql/views.sql",
     name = "views",
     requires = ["stats", "roles", api::posthog_plugins::_library, operator::_counted]
+);
+extension_sql_file!(
+    "../sql/kept_views.sql",
+    name = "kept_views",
+    requires = ["views", "kept", operator::_kept]
 );
 extension_sql_file!(
     "../sql/health.sql",
@@ -60,6 +69,9 @@ extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
     journal::register();
+    // After the journal: PostgreSQL calls the last one first, and what a failing write takes with it
+    // is then still in the journal.
+    store::register();
     backend::register();
     trigger::register();
 }

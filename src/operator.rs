@@ -8,7 +8,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::catalog::configs::{self, Target};
-use crate::catalog::{as_owner, findings, pauses, retention, stats as stored, teams};
+use crate::catalog::kept::{self, Owner};
+use crate::catalog::{as_owner, findings, metrics, pauses, retention, stats as stored, teams};
 use crate::error::Error;
 use crate::{backend, stats, upkeep};
 
@@ -43,6 +44,7 @@ fn prune() -> Answer<i64> {
     teams::check(None)?;
     let removed = as_owner(|client| {
         stored::fold(client, 0)?;
+        metrics::fold(client)?;
         retention::prune(client, None)
     });
     Ok(removed.map_err(Error::from)?)
@@ -116,4 +118,42 @@ fn _incomplete() -> Result<
     ErrorReport,
 > {
     Ok(TableIterator::new(configs::incomplete()?))
+}
+
+/// Behind the views `storage` and `cache`: every key that holds something. Whoever is limited to teams
+/// sees theirs.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+#[allow(clippy::type_complexity)]
+fn _kept() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(config_id, Option<i32>),
+            name!(plugin, Option<String>),
+            name!(team_id, Option<i32>),
+            name!(key, String),
+            name!(value, String),
+            name!(expires_at, Option<TimestampWithTimeZone>),
+            name!(changed_at, TimestampWithTimeZone),
+        ),
+    >,
+    ErrorReport,
+> {
+    let kept = as_owner(|client| kept::all(client)).map_err(Error::from)?;
+    let teams = as_owner(|client| configs::teams_by_id(client)).map_err(Error::from)?;
+    let is_limited = teams::is_caller_limited()?;
+    let mut rows = Vec::new();
+    for kept::Kept { key, value, expires_at, changed_at } in kept {
+        let (config_id, plugin, team_id) = match key.owner {
+            Owner::Config(id) => (Some(id), None, teams.get(&id).copied().flatten()),
+            Owner::Plugin { plugin, team_id } => (None, Some(plugin.to_string()), team_id),
+        };
+        if is_limited && teams::check(team_id).is_err() {
+            continue;
+        }
+        let time = |seconds: f64| pgrx::datum::to_timestamp(seconds);
+        let expires_at = expires_at.map(time);
+        rows.push((config_id, plugin, team_id, key.name, value, expires_at, time(changed_at)));
+    }
+    Ok(TableIterator::new(rows))
 }

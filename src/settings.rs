@@ -77,6 +77,9 @@ static PAUSE_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(60);
 /// What fails because of something outside is tried again while somebody still waits for it.
 static PAUSE_DURATION: GucSetting<i32> = GucSetting::<i32>::new(300);
 
+/// Empty: plugins locate nothing. There is no database that could come with the extension.
+static GEOIP_DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
 /// The off switch: no plugin runs, every event stays as it is.
 pub fn enabled() -> bool {
     ENABLED.get()
@@ -134,6 +137,12 @@ pub fn fetch_limits() -> FetchLimits {
         body_bytes: kilobytes(&FETCH_SIZE_LIMIT),
         at_once: FETCH_CONCURRENCY.get().unsigned_abs() as usize,
     }
+}
+
+/// The file in which plugins look up addresses.
+pub fn geoip_database() -> Option<String> {
+    let path = GEOIP_DATABASE.get()?.into_string().ok()?;
+    Some(path).filter(|path| !path.is_empty())
 }
 
 /// Longest source, in bytes.
@@ -303,6 +312,14 @@ pub fn define() {
         &PAUSE_DURATION,
         1..=86_400,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_string_guc(
+        c"posthog_plugins.geoip_database",
+        c"File with a MaxMind database in which plugins look up addresses.",
+        c"Empty: they cannot.",
+        &GEOIP_DATABASE,
+        GucContext::Suset,
+        GucFlags::empty(),
     );
     reserve_prefix();
 }

@@ -20,7 +20,7 @@ use pgrx::prelude::*;
 
 use crate::chain::{self, Audience, Processed};
 use crate::error::Result;
-use crate::{backend, journal, settings};
+use crate::{backend, journal, settings, store};
 use call::Call;
 use history::History;
 use target::Target;
@@ -73,6 +73,7 @@ fn process(call: &Call) -> Result<pg_sys::HeapTuple> {
     target.record = record;
     target::put_back(call, target);
     journal::relieve();
+    store::relieve();
     Ok(row)
 }
 

@@ -9,8 +9,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::pauses::{self, PauseRow};
-use crate::catalog::{attempt, notices, retention, stats as stored};
-use crate::{journal, settings, stats};
+use crate::catalog::{attempt, metrics as stored_metrics, notices, retention, stats as stored};
+use crate::{journal, metrics, settings, stats};
 
 /// Finding nothing to remove takes some microseconds, which is much for every insert and nothing once
 /// a minute.
@@ -115,6 +115,7 @@ pub fn before_commit() {
         });
         let written = attempt(|client| {
             folded_from = stored::write(client, &stats::counted())?;
+            stored_metrics::write(client, &metrics::measured())?;
             pausing.iter().try_for_each(|pause| pauses::write(client, pause))?;
             failing.iter().try_for_each(|Notice { channel, config_id, kind }| {
                 notices::send(client, channel, *config_id, kind)
@@ -155,6 +156,7 @@ fn can_write() -> bool {
         if table == pg_sys::InvalidOid {
             // What it is about is gone with it.
             stats::clear();
+            metrics::clear();
             UPKEEP.with_borrow_mut(|upkeep| (upkeep.pauses.clear(), upkeep.notices.clear()));
             return false;
         }
@@ -177,6 +179,7 @@ fn tidy(prune: Option<i64>, folded_from: Option<i64>) {
     report(attempt(|client| {
         if let Some(first) = folded_from {
             stored::fold(client, first)?;
+            stored_metrics::fold(client)?;
         }
         if prune.is_some() {
             retention::prune(client, prune)?;
@@ -196,6 +199,7 @@ pub fn after_commit() {
     UPKEEP.with_borrow_mut(|upkeep| {
         if std::mem::take(&mut upkeep.written) {
             stats::clear();
+            metrics::clear();
             upkeep.pauses.clear();
         }
     });

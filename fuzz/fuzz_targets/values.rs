@@ -33,6 +33,7 @@ fuzz_target!(|event: &str| {
     let program = Rc::new(Program {
         id: 1,
         plugin: "copy".into(),
+        title: String::new(),
         team_id: None,
         script_name: "copy/index.js".into(),
         script: "exports.processEvent = async event => ({ ...event })".into(),

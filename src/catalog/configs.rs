@@ -1,5 +1,7 @@
 //! Configs: settings, secrets, attachments, and their order.
 
+use std::collections::HashMap;
+
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
@@ -368,6 +370,14 @@ fn store_secrets(
         )?;
     }
     Ok(())
+}
+
+/// The team of each config.
+pub fn teams_by_id(client: &SpiClient<'_>) -> SpiResult<HashMap<i32, Option<i32>>> {
+    client
+        .select("SELECT id, team_id FROM posthog_plugins.plugin_config", None, &[])?
+        .map(|row| Ok((row.get(1)?.unwrap_or_default(), row.get(2)?)))
+        .collect()
 }
 
 fn position(client: &SpiClient<'_>, id: i32) -> Result<i32> {

@@ -47,6 +47,7 @@ const RIGHTS: &[(Level, Right)] = &[
     (Viewer, Call("_library")),
     (Viewer, Call("_counted")),
     (Viewer, Call("health")),
+    (Viewer, View("metrics")),
     // All but the event, which may hold what the role may not read in the table of events.
     (
         Viewer,
@@ -69,6 +70,11 @@ const RIGHTS: &[(Level, Right)] = &[
     (Editor, Call("explain")),
     (Editor, Call("run_cases")),
     (Editor, Call("backtest")),
+    // What plugins keep can be anything they have seen.
+    (Admin, View("storage")),
+    (Admin, View("cache")),
+    (Admin, Call("_kept")),
+    (Admin, View("jobs")),
     (Admin, Call("install")),
     (Admin, Call("install_archive")),
     (Admin, Call("install_directory")),

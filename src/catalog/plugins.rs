@@ -195,6 +195,10 @@ pub fn remove(plugin: &str) -> Result<()> {
             "plugin_error",
             "plugin_stat",
             "plugin_pause",
+            "plugin_metric",
+            "plugin_storage",
+            "plugin_job",
+            "captured_event",
             "plugin_secret",
             "plugin_attachment",
         ] {
@@ -209,7 +213,7 @@ pub fn remove(plugin: &str) -> Result<()> {
                 &[plugin.into()],
             )?;
         }
-        for table in ["plugin_config", "plugin_version"] {
+        for table in ["plugin_cache", "plugin_config", "plugin_version"] {
             client.update(
                 format!("DELETE FROM posthog_plugins.{table} WHERE plugin = $1").as_str(),
                 None,

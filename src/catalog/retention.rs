@@ -1,7 +1,8 @@
-//! Removing what is too old from plugin_log, plugin_error and plugin_pause.
+//! Removing what is too old from plugin_log, plugin_error, plugin_pause and plugin_cache.
 
 use pgrx::spi::{SpiClient, SpiResult};
 
+use super::kept;
 use crate::settings;
 
 /// Removes lines and failures past their time, the oldest first and at most `most` of each, and
@@ -37,5 +38,6 @@ pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
         None,
         &[],
     )?;
+    kept::expire(client, most)?;
     Ok(removed)
 }

@@ -1,16 +1,20 @@
-//! The host of a dry run: keeps what the plugin logs, and answers its requests from a list.
+//! The host of a dry run: keeps what the plugin logs, and answers its requests from a list. What the
+//! plugin stores it reads again; nobody else does, and nothing is written.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::{Answer, Host, LogLine, Program, Request};
+use engine::store::{Operation, Refusal, Reply as Stored, Slot};
+use engine::{Answer, Host, LogLine, Program, Request, Task};
 
 use super::responses::{Reply, Responses};
+use crate::catalog::kept::{self, Key};
 use crate::error::{Error, Result};
 use crate::host::Interrupts;
 use crate::json::Json;
+use crate::{geoip, store};
 
 /// A line of the console.
 pub struct Line {
@@ -51,6 +55,7 @@ pub struct DryHost {
     /// request can ask for a long one.
     waiting: RefCell<VecDeque<(u64, String, Rc<Reply>)>>,
     sent: Cell<u64>,
+    slots: RefCell<HashMap<Key, Slot>>,
 }
 
 impl DryHost {
@@ -62,6 +67,7 @@ impl DryHost {
             responses,
             waiting: RefCell::default(),
             sent: Cell::default(),
+            slots: RefCell::default(),
         }
     }
 
@@ -106,5 +112,38 @@ impl Host for DryHost {
 
     fn cancel(&self, request: u64) {
         self.waiting.borrow_mut().retain(|(number, ..)| *number != request);
+    }
+
+    fn store(
+        &self,
+        program: &Program,
+        operation: Operation,
+    ) -> std::result::Result<Stored, Refusal> {
+        let Operation { place, key, action } = operation;
+        let key = Key { owner: store::owner(program, place), name: key };
+        if !self.slots.borrow().contains_key(&key) {
+            // What is not installed and configured sees nothing of what is.
+            let state = match program.id {
+                0 => None,
+                _ => self.interrupts.shield(|| Ok(store::read(&key).0))?,
+            };
+            self.slots.borrow_mut().insert(key.clone(), Slot::stored(state));
+        }
+        let mut slots = self.slots.borrow_mut();
+        slots.entry(key).or_default().perform(action, kept::now())
+    }
+
+    fn leave(&self, program: &Program, task: Task) -> std::result::Result<(), Refusal> {
+        let message = match task {
+            Task::Job { name, payload, .. } => format!("job {name}: {payload}"),
+            Task::Event(event) => format!("captured: {event}"),
+        };
+        let message = program.redact(message);
+        self.lines.borrow_mut().push(Line { level: "INFO".to_owned(), message });
+        Ok(())
+    }
+
+    fn locate(&self, address: &str) -> std::result::Result<Option<String>, Refusal> {
+        geoip::locate(address)
     }
 }

@@ -151,6 +151,7 @@ fn program(id: i32, function: &str) -> Rc<Program> {
     Rc::new(Program {
         id,
         plugin: "benchmark".into(),
+        title: "Benchmark".into(),
         team_id: None,
         script_name: "benchmark.js".into(),
         script: format!("exports.processEvent = {function}"),

@@ -32,6 +32,7 @@ pub(crate) use fetch::Requests;
 use lazy::{define_lazy, define_lazy_together};
 pub(crate) use rejections::Rejections;
 pub(crate) use script::{hold, run};
+pub(crate) use toll::pay;
 pub(crate) use url::read_form;
 
 /// Prepares a new realm. Runs before any of the plugin's code, so that what it captures of the
@@ -55,7 +56,7 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     define_lazy_together(ctx, &["crypto", "CryptoKey"], crypto::build)?;
     define_lazy_together(ctx, fetch::NAMES, fetch::builder(program, tools))?;
     define_lazy_together(ctx, timers::NAMES, timers::builder(tools))?;
-    define_lazy(ctx, "posthog", posthog::builder(program))?;
+    define_lazy(ctx, "posthog", posthog::builder(program, tools))?;
     define_lazy(ctx, "structuredClone", |ctx| {
         run(ctx, include_str!("globals/structured_clone.js"))
     })?;

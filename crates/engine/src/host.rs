@@ -5,6 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::http::{Answer, Request};
+use crate::program::Program;
+use crate::store::{Operation, Refusal, Reply};
 
 /// The embedding process. Called while JavaScript is on the stack: an implementation must not
 /// unwind and must not start JavaScript of its own.
@@ -43,6 +45,80 @@ pub trait Host {
     /// Nobody waits for that request any more.
     fn cancel(&self, request: u64) {
         let _ = request;
+    }
+
+    /// Does something to what the program keeps.
+    fn store(&self, program: &Program, operation: Operation) -> Result<Reply, Refusal> {
+        let _ = (program, operation);
+        Err(nowhere())
+    }
+
+    /// Takes something for later.
+    fn leave(&self, program: &Program, task: Task) -> Result<(), Refusal> {
+        let _ = (program, task);
+        Err(nowhere())
+    }
+
+    /// A value of one of the program's metrics.
+    fn measure(&self, program: &Program, metric: &Metric, value: f64) {
+        let _ = (program, metric, value);
+    }
+
+    /// What is known of an address, as JSON; `None` if nothing is.
+    fn locate(&self, address: &str) -> Result<Option<String>, Refusal> {
+        let _ = address;
+        Err(nowhere())
+    }
+}
+
+fn nowhere() -> Refusal {
+    Refusal::new("0A000", "this is not available here")
+}
+
+/// What a plugin leaves for later. Texts are JSON that jsonb can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    Job {
+        name: String,
+        payload: String,
+        /// Microseconds since 1970.
+        run_at: i64,
+    },
+    /// An event without `team_id` and `uuid`.
+    Event(String),
+}
+
+/// A metric that a plugin declares.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Metric {
+    pub name: String,
+    pub kind: MetricKind,
+}
+
+/// How two values of a metric become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    Sum,
+    Max,
+    Min,
+}
+
+impl MetricKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Sum => "sum",
+            MetricKind::Max => "max",
+            MetricKind::Min => "min",
+        }
+    }
+
+    /// Two values as one.
+    pub fn join(self, one: f64, other: f64) -> f64 {
+        match self {
+            MetricKind::Sum => one + other,
+            MetricKind::Max => one.max(other),
+            MetricKind::Min => one.min(other),
+        }
     }
 }
 

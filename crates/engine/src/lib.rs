@@ -15,6 +15,7 @@ mod modules;
 mod pauses;
 mod program;
 mod realm;
+pub mod store;
 mod timers;
 mod value;
 mod waiting;
@@ -22,7 +23,7 @@ mod watch;
 
 pub use engine::{Engine, Outcome, Verdict};
 pub use failure::{Failure, FailureKind};
-pub use host::{Host, Level, LogLine};
+pub use host::{Host, Level, LogLine, Metric, MetricKind, Task};
 pub use http::{Answer, Redirect, Request, Response};
 pub use limits::Limits;
 pub use modules::KNOWN_MODULES;

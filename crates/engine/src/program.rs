@@ -7,6 +7,8 @@ pub struct Program {
     pub id: i32,
     /// The plugin's name, for messages.
     pub plugin: String,
+    /// As its author calls it.
+    pub title: String,
     /// `None`: every team.
     pub team_id: Option<i32>,
     /// The script's name in stacks.
@@ -108,6 +110,7 @@ mod tests {
         Program {
             id: 1,
             plugin: String::new(),
+            title: String::new(),
             team_id: None,
             script_name: String::new(),
             script: String::new(),

@@ -10,7 +10,7 @@ use crate::engine::{Outcome, Tools, Verdict};
 use crate::failure::{Failure, FailureKind};
 use crate::globals::{self, script};
 use crate::host::{Level, LogLine};
-use crate::meta;
+use crate::meta::{self, Metrics};
 use crate::program::Program;
 use crate::value::{self, Lent, Returned, Unrepresentable};
 
@@ -54,13 +54,18 @@ impl Realm {
                     globals::install(&ctx, program, tools)
                 })
                 .map_err(failed)?;
-            let meta = meta::build(&ctx, program).map_err(failed)?;
+            let metrics = Rc::new(Metrics::default());
+            let meta = meta::build(&ctx, program, tools, &metrics).map_err(failed)?;
             tools.run(&ctx, "const module = {exports: {}}; let exports = {};")?;
             let script = tools.compile(&ctx, &program.script, &program.script_name)?;
             script::execute(&ctx, script).map_err(failed)?;
             drain(&ctx, tools)?;
             let found = tools.run(&ctx, "({exports, module: module.exports})")?;
-            let functions = Functions::find(&ctx, found).map_err(failed)?;
+            let places = Places::of(&ctx, found).map_err(failed)?;
+            if let Some(declared) = places.object("metrics").map_err(failed)? {
+                metrics.declare(&ctx, &declared).map_err(failed)?;
+            }
+            let functions = Functions::find(&places).map_err(failed)?;
             Ok((functions, Persistent::save(&ctx, meta)))
         });
         match loaded {
@@ -274,8 +279,7 @@ fn is_falsy(value: &Value<'_>) -> bool {
 impl Functions {
     /// PostHog's search: `exports`, `exports.default`, `module.exports`; the global object only if
     /// none of them exports anything.
-    fn find<'js>(ctx: &Ctx<'js>, found: Value<'js>) -> rquickjs::Result<Self> {
-        let places = Places::of(ctx, found)?;
+    fn find(places: &Places<'_>) -> rquickjs::Result<Self> {
         let process_event = places.function("processEvent")?;
         let process_event_batch = match process_event {
             Some(_) => None,
@@ -314,6 +318,17 @@ impl<'js> Places<'js> {
             places.push(ctx.globals());
         }
         Ok(Places(places))
+    }
+
+    /// The first truthy property of that name, if it is an object.
+    fn object(&self, name: &str) -> rquickjs::Result<Option<Object<'js>>> {
+        for place in &self.0 {
+            let found: Value<'js> = place.get(name)?;
+            if !is_falsy(&found) {
+                return Ok(found.into_object());
+            }
+        }
+        Ok(None)
     }
 
     /// The first truthy property of that name, if it is a function.

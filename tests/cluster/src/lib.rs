@@ -7,6 +7,7 @@ mod cluster;
 pub mod counter;
 mod environment;
 pub mod markdown;
+pub mod mmdb;
 pub mod process;
 pub mod releases;
 pub mod sample;

@@ -68,6 +68,7 @@ pub fn program(id: i32, script: &str) -> Program {
     Program {
         id,
         plugin: format!("plugin-{id}"),
+        title: format!("Plugin {id}"),
         team_id: None,
         script_name: format!("plugin-{id}/index.js"),
         script: script.to_owned(),

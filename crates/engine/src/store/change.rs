@@ -1,0 +1,121 @@
+//! Changes as they are written down. One that says what it does, rather than what comes of it, can
+//! be added to whatever others write at the same time.
+
+use std::collections::VecDeque;
+
+use super::entry::{Content, Entry, number_text, sum};
+
+/// One change to a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub effect: Effect,
+    /// When, in microseconds since 1970: what had expired by then was not there.
+    pub at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Put(Entry),
+    Delete,
+    Add(f64),
+    /// A number where nothing is.
+    Begin(f64),
+    /// When it expires.
+    Expire(i64),
+    /// At the head, one after the other.
+    Push(Vec<String>),
+    /// As many equal elements from the head, or from the tail if it is negative; 0 is all.
+    Remove(i64, String),
+}
+
+impl Change {
+    /// What a key holds after it. What makes no sense any more, because somebody else put something
+    /// of another kind there meanwhile, does nothing.
+    pub fn apply(&self, state: &mut Option<Entry>) {
+        if state.as_ref().is_some_and(|entry| entry.is_over(self.at)) {
+            *state = None;
+        }
+        match (&self.effect, state) {
+            (Effect::Put(entry), state) => *state = Some(entry.clone()),
+            (Effect::Delete, state) => *state = None,
+            (Effect::Add(amount) | Effect::Begin(amount), state @ None) => {
+                *state = Some(Entry::text(number_text(*amount)));
+            }
+            (Effect::Push(elements), state @ None) => {
+                let list = elements.iter().rev().cloned().collect();
+                *state = Some(Entry { content: Content::List(list), expires_at: None });
+            }
+            (Effect::Expire(at), Some(entry)) => entry.expires_at = Some(*at),
+            (Effect::Add(amount), Some(Entry { content: Content::Text(text), .. })) => {
+                if let Some(sum) = sum(text, *amount) {
+                    *text = sum;
+                }
+            }
+            (Effect::Push(elements), Some(Entry { content: Content::List(list), .. })) => {
+                elements.iter().for_each(|element| list.push_front(element.clone()));
+            }
+            (Effect::Remove(count, element), state @ Some(_)) => {
+                if let Some(Entry { content: Content::List(list), .. }) = state {
+                    remove(list, *count, element);
+                    if list.is_empty() {
+                        *state = None;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the next change to the same key, which was not expired in between, into this one; or
+    /// gives it back.
+    pub(super) fn absorb(&mut self, next: Change) -> Option<Change> {
+        match (&mut self.effect, next) {
+            (Effect::Add(amount), Change { effect: Effect::Add(more), .. })
+                if (*amount + more).abs() < 2f64.powi(53) =>
+            {
+                *amount += more;
+            }
+            (Effect::Push(elements), Change { effect: Effect::Push(more), .. }) => {
+                elements.extend(more);
+            }
+            (Effect::Push(elements), Change { effect: Effect::Remove(1, element), .. })
+                if elements.len() > 1 && elements.last() == Some(&element) =>
+            {
+                elements.pop();
+            }
+            (Effect::Expire(at), Change { effect: Effect::Expire(other), .. }) => *at = other,
+            (_, next) => return Some(next),
+        }
+        None
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Change>()
+            + match &self.effect {
+                Effect::Put(entry) => entry.bytes(),
+                Effect::Push(elements) => elements.iter().map(|element| element.len() + 24).sum(),
+                Effect::Remove(_, element) => element.len(),
+                _ => 0,
+            }
+    }
+}
+
+/// Returns how many there were.
+pub(super) fn remove(list: &mut VecDeque<String>, count: i64, element: &str) -> usize {
+    let before = list.len();
+    let most = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
+    let mut removed = 0;
+    let mut keep = |held: &String| {
+        let goes = removed < most && held == element;
+        removed += usize::from(goes);
+        !goes
+    };
+    if count >= 0 {
+        list.retain(keep);
+    } else {
+        *list = list.drain(..).rev().filter(&mut keep).collect();
+        list.make_contiguous().reverse();
+    }
+    before - list.len()
+}

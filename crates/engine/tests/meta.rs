@@ -1,0 +1,126 @@
+//! What `meta` and `posthog` ask of the host, and what comes back of it.
+#![allow(clippy::unwrap_used)] // A panic here is the report of a test.
+
+mod common;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use common::{after, program, to_jsonb};
+use engine::store::{Operation, Place, Refusal, Reply, Slot};
+use engine::{Engine, Host, LogLine, Metric, Program, Task};
+
+#[derive(Default)]
+struct Keeper {
+    slots: RefCell<HashMap<(bool, String), Slot>>,
+    tasks: RefCell<Vec<Task>>,
+    lines: RefCell<Vec<String>>,
+}
+
+impl Host for Keeper {
+    fn interrupted(&self) -> bool {
+        false
+    }
+
+    fn log(&self, line: LogLine<'_>) {
+        self.lines.borrow_mut().push(line.message.to_owned());
+    }
+
+    fn store(&self, _program: &Program, operation: Operation) -> Result<Reply, Refusal> {
+        let key = (operation.place == Place::Cache, operation.key);
+        self.slots.borrow_mut().entry(key).or_default().perform(operation.action, 0)
+    }
+
+    fn leave(&self, _program: &Program, task: Task) -> Result<(), Refusal> {
+        self.tasks.borrow_mut().push(task);
+        Ok(())
+    }
+
+    fn measure(&self, _program: &Program, metric: &Metric, value: f64) {
+        self.lines.borrow_mut().push(format!("{} {value}", metric.name));
+    }
+
+    fn locate(&self, address: &str) -> Result<Option<String>, Refusal> {
+        Ok((address == "::1").then(|| r#"{"city":null}"#.to_owned()))
+    }
+}
+
+/// What a body of `processEvent(event, meta)` makes of `{}`, and what the host has of it.
+fn run(body: &str) -> (serde_json::Value, Rc<Keeper>) {
+    let host = Rc::new(Keeper::default());
+    let mut engine = Engine::new(host.clone());
+    let script = format!("exports.processEvent = async (event, meta) => {{ {body}; return event }}");
+    let outcome = engine.process_event(&Rc::new(program(1, &script)), &to_jsonb("{}"));
+    assert_eq!(outcome.failure, None, "{body}");
+    (after(&outcome, "{}").unwrap(), host)
+}
+
+#[test]
+fn every_method_returns_a_promise_and_never_throws() {
+    let (event, _) = run("
+        const { cache, storage, geoip, jobs, utils } = meta
+        const calls = [() => cache.get(Symbol()), () => cache.lpush('a', 1), () => cache.lrange('a'),
+                       () => cache.set('a', 1, -1), () => storage.get(Symbol()), () => storage.set('\\0', 1),
+                       () => utils.cursor.init('a', 'b'), () => geoip.locate(Symbol()),
+                       () => jobs.a().runIn(1, 'x'), () => jobs.a().runAt('x'), () => posthog.capture()]
+        event.all = 0
+        for (const call of calls) {
+            const promise = call()
+            event.all += promise instanceof Promise && await promise.then(() => 0, () => 1)
+        }
+        event.calls = calls.length");
+    assert_eq!(event["all"], event["calls"]);
+}
+
+#[test]
+fn the_parts_are_frozen_and_the_same_each_time() {
+    let (event, _) = run("
+        meta.cache.get = 5; meta.utils.cursor.init = 5
+        event.same = meta.cache === meta.cache && typeof meta.cache.get === 'function'
+            && typeof meta.utils.cursor.init === 'function'
+        event.keys = Object.keys(meta)");
+    assert_eq!(event["same"], true);
+    assert_eq!(
+        event["keys"],
+        serde_json::json!([
+            "config", "attachments", "global", "cache", "storage", "utils", "jobs", "metrics",
+            "geoip", "logger"
+        ])
+    );
+}
+
+#[test]
+fn storage_and_cache_are_apart() {
+    let (event, _) = run("
+        await meta.cache.set('k', 1); await meta.storage.set('k', { a: 2 })
+        event.cache = await meta.cache.get('k'); event.storage = await meta.storage.get('k')
+        await meta.storage.set('k'); event.gone = await meta.storage.get('k', 'default')");
+    assert_eq!(event, serde_json::json!({"cache": 1, "storage": {"a": 2}, "gone": "default"}));
+}
+
+#[test]
+fn jobs_and_events_are_left_as_json() {
+    let (_, host) = run("
+        await meta.jobs.later({ at: 1 }).runAt(5)
+        await posthog.capture('seen', { timestamp: 't', $lib_version: 1 })");
+    assert_eq!(
+        host.tasks.take(),
+        [
+            Task::Job { name: "later".into(), payload: r#"{"at":1}"#.into(), run_at: 5000 },
+            Task::Event(
+                r#"{"event":"seen","distinct_id":"Plugin 1","ip":null,"site_url":null,"timestamp":"t","now":"t","sent_at":"t","properties":{"$lib":"posthog-plugin-server","$lib_version":1,"distinct_id":"Plugin 1"}}"#
+                    .into()
+            ),
+        ]
+    );
+}
+
+#[test]
+fn places_are_found_and_the_logger_logs() {
+    let (event, host) = run("
+        event.found = await meta.geoip.locate('::1'); event.unknown = await meta.geoip.locate('x')
+        meta.logger.warn('careful')");
+    assert_eq!(event, serde_json::json!({"found": {"city": null}, "unknown": null}));
+    assert_eq!(host.lines.take(), ["careful"]);
+}

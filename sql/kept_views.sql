@@ -1,0 +1,38 @@
+-- What the operator sees of what plugins keep and leave for later.
+-- API: public.
+
+CREATE VIEW posthog_plugins.storage AS
+SELECT c.plugin, c.team_id, c.label, k.key, k.value, k.changed_at, k.config_id
+  FROM posthog_plugins._kept() AS k
+  JOIN posthog_plugins.plugin_config AS c ON c.id = k.config_id
+ ORDER BY c.plugin, c.team_id, c.label, k.key;
+COMMENT ON VIEW posthog_plugins.storage IS 'What plugins keep in meta.storage, as JSON';
+
+CREATE VIEW posthog_plugins.cache AS
+SELECT k.plugin, k.team_id, k.key, k.value, k.expires_at, k.changed_at
+  FROM posthog_plugins._kept() AS k
+ WHERE k.config_id IS NULL
+ ORDER BY k.plugin, k.team_id, k.key;
+COMMENT ON VIEW posthog_plugins.cache IS 'What plugins keep in meta.cache; a list is a JSON array from head to tail';
+
+CREATE VIEW posthog_plugins.jobs WITH (security_barrier) AS
+SELECT c.plugin, c.team_id, c.label, j.name, j.payload, j.run_at, j.enqueued_at, j.config_id
+  FROM posthog_plugins.plugin_job AS j
+  JOIN posthog_plugins._visible_config AS c ON c.id = j.config_id AND c.is_own
+ ORDER BY j.run_at, j.id;
+COMMENT ON VIEW posthog_plugins.jobs IS 'Jobs that plugins asked for and that have not run';
+
+CREATE VIEW posthog_plugins.metrics WITH (security_barrier) AS
+SELECT c.plugin, c.team_id, c.label, m.name, m.kind,
+       CASE m.kind
+           WHEN 'sum' THEN pg_catalog.sum(m.value)
+           WHEN 'max' THEN pg_catalog.max(m.value)
+           ELSE pg_catalog.min(m.value)
+       END AS value,
+       pg_catalog.min(m.since) AS since,
+       c.id AS config_id
+  FROM posthog_plugins.plugin_metric AS m
+  JOIN posthog_plugins._visible_config AS c ON c.id = m.config_id AND c.is_own
+ GROUP BY c.plugin, c.team_id, c.label, m.name, m.kind, c.id
+ ORDER BY c.plugin, c.team_id, c.label, m.name;
+COMMENT ON VIEW posthog_plugins.metrics IS 'Metrics of plugins, as the sessions have written them';

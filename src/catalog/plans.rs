@@ -1,0 +1,46 @@
+//! Statements that are planned once in a session: planning one takes longer than running it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::PgOid;
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult, SpiTupleTable};
+
+thread_local! {
+    /// PostgreSQL itself plans anew what has become invalid.
+    static PLANS: RefCell<HashMap<String, Rc<OwnedPreparedStatement>>> = RefCell::default();
+}
+
+pub fn select<'c>(
+    client: &SpiClient<'c>,
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<SpiTupleTable<'c>> {
+    let plan = plan(client, sql, arguments)?;
+    client.select(&*plan, None, arguments)
+}
+
+pub fn update<'c>(
+    client: &mut SpiClient<'c>,
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<SpiTupleTable<'c>> {
+    let plan = plan(client, sql, arguments)?;
+    client.update(&*plan, None, arguments)
+}
+
+fn plan(
+    client: &SpiClient<'_>,
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<Rc<OwnedPreparedStatement>> {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(sql).cloned()) {
+        return Ok(plan);
+    }
+    let types: Vec<PgOid> = arguments.iter().map(|argument| argument.oid().into()).collect();
+    let plan = Rc::new(client.prepare_mut(sql, &types)?.keep());
+    PLANS.with_borrow_mut(|plans| plans.insert(sql.to_owned(), plan.clone()));
+    Ok(plan)
+}
