@@ -406,11 +406,12 @@ impl Writer {
         }
         let nodes = self.pending.split_off(first);
         for [key, value] in nodes.as_chunks::<2>().0 {
-            if key.is_run() {
-                let pairs = key.leaves(&self.data).zip(value.leaves(&self.data));
-                self.pending.extend(pairs.flat_map(|(key, value)| [key, value]));
-            } else {
-                self.pending.extend([key, value]);
+            if !key.is_run() {
+                self.pending.extend_from_slice(&[*key, *value]);
+                continue;
+            }
+            for (key, value) in key.leaves(&self.data).zip(value.leaves(&self.data)) {
+                self.pending.extend_from_slice(&[key, value]);
             }
         }
     }
