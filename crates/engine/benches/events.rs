@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, Host, LogLine, Program, Verdict};
+use engine::{Engine, Host, Limits, LogLine, Program, Verdict};
 
 /// The median of so many rounds is what is printed.
 const ROUNDS: usize = 31;
@@ -50,6 +50,23 @@ const PLUGINS: [(&str, &str); 10] = [
     ("through JSON", "event => JSON.parse(JSON.stringify(event))"),
 ];
 
+/// What people install, with their settings: `bench/plugins` has them.
+const REALISTIC: [(&str, &str, &str); 5] = [
+    (
+        "property-filter",
+        include_str!("../../../bench/plugins/property-filter.js"),
+        r#"{"properties": "token, $insert_id, $time"}"#,
+    ),
+    ("url-normalizer", include_str!("../../../bench/plugins/url-normalizer.js"), "{}"),
+    ("user-agent", include_str!("../../../bench/plugins/user-agent.js"), "{}"),
+    (
+        "schema-check",
+        include_str!("../../../bench/plugins/schema-check.js"),
+        r#"{"required": "$current_url, $lib, p08"}"#,
+    ),
+    ("hello-world", include_str!("../../../bench/plugins/hello-world.js"), "{}"),
+];
+
 /// One line of the table.
 struct Case {
     name: String,
@@ -60,17 +77,33 @@ struct Case {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (size, properties) in [("2 KB", 43), ("20 KB", 400)] {
-        let event = event(properties, "p");
+        let event = event(properties, "p", &[]);
         cases.extend(PLUGINS.map(|(name, function)| Case {
             name: format!("{size}, {name}"),
             events: vec![event.clone()],
             plugins: vec![program(1, function)],
         }));
     }
+    let installed: Vec<Rc<Program>> = (0..)
+        .zip(REALISTIC)
+        .map(|(id, (_, script, config))| {
+            Rc::new(Program { script: script.into(), config: config.into(), ..empty(id) })
+        })
+        .collect();
+    for ((name, ..), plugin) in REALISTIC.iter().zip(&installed) {
+        let name = format!("2 KB, {name}");
+        cases.push(Case {
+            name,
+            events: vec![event(33, "p", PAGEVIEW)],
+            plugins: vec![plugin.clone()],
+        });
+    }
+    let name = "2 KB, chain of five".into();
+    cases.push(Case { name, events: vec![event(33, "p", PAGEVIEW)], plugins: installed });
     const IDENTITY: &str = "event => event";
     const SET: &str = "event => { event.properties.added = 1; return event }";
     const MISS: &str = "event => { event.properties.missing; return event }";
-    let mixed: Vec<Vec<u8>> = (0..64).map(|set| event(43, &format!("s{set}_p"))).collect();
+    let mixed: Vec<Vec<u8>> = (0..64).map(|set| event(43, &format!("s{set}_p"), &[])).collect();
     for (name, function) in [("identity", IDENTITY), ("set one property", SET), ("read one", MISS)]
     {
         let name = format!("64 key sets, {name}");
@@ -79,7 +112,7 @@ fn cases() -> Vec<Case> {
     for (name, function) in [("identity", IDENTITY), ("set one property", SET)] {
         let plugins = (0..10).map(|id| program(id, function)).collect();
         let name = format!("10 plugins, {name}");
-        cases.push(Case { name, events: vec![event(43, "p")], plugins });
+        cases.push(Case { name, events: vec![event(43, "p", &[])], plugins });
     }
     cases
 }
@@ -113,7 +146,10 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn new(case: &'a Case) -> Self {
-        Runner { case, engine: Engine::new(Rc::new(Quiet)), next: 0 }
+        let mut engine = Engine::new(Rc::new(Quiet));
+        // A profiler makes all fifty times as slow.
+        engine.set_limits(Limits { call: Duration::from_secs(60), ..Limits::default() });
+        Runner { case, engine, next: 0 }
     }
 
     fn run(&mut self, times: usize) -> Duration {
@@ -148,21 +184,38 @@ fn report(case: &Case) {
 }
 
 fn program(id: i32, function: &str) -> Rc<Program> {
-    Rc::new(Program {
+    Rc::new(Program { script: format!("exports.processEvent = {function}"), ..empty(id) })
+}
+
+fn empty(id: i32) -> Program {
+    Program {
         id,
         plugin: "benchmark".into(),
         title: "Benchmark".into(),
         team_id: None,
         script_name: "benchmark.js".into(),
-        script: format!("exports.processEvent = {function}"),
+        script: String::new(),
         config: "{}".into(),
         secrets: Vec::new(),
         attachments: Vec::new(),
-    })
+    }
 }
 
+/// What the realistic plugins look for.
+const PAGEVIEW: &[(&str, &str)] = &[
+    ("$lib", "web"),
+    ("$time", "1716199200.123"),
+    ("$insert_id", "9e3779b97f4a7c15"),
+    ("token", "phc_000000000000000000000000000000000000000000"),
+    ("$current_url", "https://Example.com/pricing/?utm_source=newsletter&session=17#top"),
+    (
+        "$raw_user_agent",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36",
+    ),
+];
+
 /// An event like PostHog's, with texts, numbers, flags, and a list and an object among them.
-fn event(properties: usize, prefix: &str) -> Vec<u8> {
+fn event(properties: usize, prefix: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut out = jsonb::Writer::new();
     out.begin_object().unwrap();
     for (key, value) in [
@@ -179,6 +232,10 @@ fn event(properties: usize, prefix: &str) -> Vec<u8> {
     out.number_i64(2).unwrap();
     out.key("properties").unwrap();
     out.begin_object().unwrap();
+    for (key, value) in more {
+        out.key(key).unwrap();
+        out.string(value).unwrap();
+    }
     for index in 0..properties {
         out.key(&format!("{prefix}{index:02}")).unwrap();
         match index {

@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use crate::layout::{ARRAY_FLAG, COUNT_MASK, Entry, Kind, OBJECT_FLAG, SCALAR_FLAG, WORD, align};
+use crate::layout::{
+    ARRAY_FLAG, COUNT_MASK, Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE,
+    SCALAR_FLAG, WORD, align,
+};
 use crate::{Error, Result};
 
 /// What a container's header says it is.
@@ -53,15 +56,32 @@ impl<'a> Container<'a> {
     pub(crate) fn entry(&self, index: usize) -> Result<Entry> {
         self.entries
             .get(index)
-            .map(|word| Entry(u32::from_ne_bytes(*word)))
+            .map(|word| Entry::of(*word))
             .ok_or(Error::Malformed("entry out of range"))
     }
 
     /// Where the data of child `index` starts, padding included.
     pub(crate) fn start(&self, index: usize) -> usize {
+        let before = self.entries.get(..index).unwrap_or(self.entries);
+        // PostgreSQL writes an offset where another writer need not. Then one sum is all it takes,
+        // which is done four entries at a time where none of them can make it overflow.
+        const UNUSUAL: u32 =
+            OFFSET_FLAG | LENGTH_MASK & !(LENGTH_MASK / (2 * OFFSET_STRIDE as u32));
+        let stride = before.len().saturating_sub(1) / OFFSET_STRIDE * OFFSET_STRIDE;
+        if let Some((first, rest)) = before.get(stride..).and_then(<[_]>::split_first)
+            && Entry::of(*first).holds_offset()
+        {
+            let words = rest.iter().map(|word| u32::from_ne_bytes(*word));
+            let (lengths, bits) = words.fold((0u32, 0), |(lengths, bits), word| {
+                (lengths.wrapping_add(word & LENGTH_MASK), bits | word)
+            });
+            if bits & UNUSUAL == 0 {
+                return Entry::of(*first).length_or_offset() + lengths as usize;
+            }
+        }
         let mut offset = 0usize;
-        for word in self.entries.iter().take(index).rev() {
-            let entry = Entry(u32::from_ne_bytes(*word));
+        for word in before.iter().rev() {
+            let entry = Entry::of(*word);
             offset = offset.saturating_add(entry.length_or_offset());
             if entry.holds_offset() {
                 break;
@@ -79,9 +99,8 @@ impl<'a> Container<'a> {
     }
 
     /// The entries of neighbouring children.
-    pub(crate) fn entries(&self, range: Range<usize>) -> Result<std::slice::Iter<'a, [u8; WORD]>> {
-        let entries = self.entries.get(range).ok_or(Error::Malformed("entry out of range"))?;
-        Ok(entries.iter())
+    pub(crate) fn entries(&self, range: Range<usize>) -> Result<&'a [[u8; WORD]]> {
+        self.entries.get(range).ok_or(Error::Malformed("entry out of range"))
     }
 
     /// What follows the entries.
@@ -99,7 +118,7 @@ impl<'a> Container<'a> {
             return Ok(false);
         }
         for (index, word) in self.entries.iter().enumerate() {
-            if Entry(u32::from_ne_bytes(*word)).kind() == Some(Kind::Container) {
+            if Entry::of(*word).kind() == Some(Kind::Container) {
                 let child = self.child(index)?.aligned_bytes()?;
                 if Container::open(child)?.1.is_deeper_than(below)? {
                     return Ok(true);

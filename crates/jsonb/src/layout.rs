@@ -34,9 +34,23 @@ pub(crate) enum Kind {
 
 /// An entry (`JEntry`) of a container.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry(pub(crate) u32);
+pub(crate) struct Entry(u32);
+
+impl From<Kind> for Entry {
+    fn from(kind: Kind) -> Self {
+        Self(kind as u32)
+    }
+}
 
 impl Entry {
+    pub(crate) fn of(bytes: [u8; WORD]) -> Self {
+        Self(u32::from_ne_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; WORD] {
+        self.0.to_ne_bytes()
+    }
+
     pub(crate) fn kind(self) -> Option<Kind> {
         const KINDS: [Kind; 6] =
             [Kind::String, Kind::Numeric, Kind::False, Kind::True, Kind::Null, Kind::Container];
@@ -44,7 +58,25 @@ impl Entry {
     }
 
     pub(crate) fn is_string(self) -> bool {
-        self.0 & KIND_MASK == Kind::String as u32
+        self.is(Kind::String)
+    }
+
+    /// Whether its data starts at a multiple of four.
+    pub(crate) fn is_aligned(self) -> bool {
+        self.is(Kind::Numeric) || self.is(Kind::Container)
+    }
+
+    fn is(self, kind: Kind) -> bool {
+        self.0 & KIND_MASK == kind as u32
+    }
+
+    /// The same with a length, or where it ends.
+    pub(crate) fn with_length(self, length: usize) -> Self {
+        Self(self.0 & KIND_MASK | length as u32)
+    }
+
+    pub(crate) fn with_end(self, offset: usize) -> Self {
+        Self(self.0 & KIND_MASK | OFFSET_FLAG | offset as u32)
     }
 
     pub(crate) fn holds_offset(self) -> bool {

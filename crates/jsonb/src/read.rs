@@ -141,18 +141,21 @@ impl<'a> Object<'a> {
 
     /// The value of `key`, found by binary search.
     pub fn get(&self, key: &str) -> Result<Option<Ref<'a>>> {
+        self.find(key)?.ok().map_or(Ok(None), |index| self.value(index))
+    }
+
+    /// Where `key` is in the order of the keys, or else where it would be.
+    pub fn find(&self, key: &str) -> Result<std::result::Result<usize, usize>> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
             match self.compare_key(middle, key.as_bytes())? {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
-                Ordering::Equal => {
-                    return Ref::decode(&self.container.child(self.len() + middle)?).map(Some);
-                }
+                Ordering::Equal => return Ok(Ok(middle)),
             }
         }
-        Ok(None)
+        Ok(Err(low))
     }
 
     /// The pair at `index` in the order of the keys; `None` beyond the end.

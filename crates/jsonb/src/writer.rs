@@ -1,12 +1,13 @@
 //! The writer: takes a document event by event. Children of open containers wait in `pending`;
-//! when their container ends they move to `children`, in the order in which they will be laid out.
+//! when their container ends they move to `nodes`, for good.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::container::Container;
 use crate::decimal::Decimal;
 use crate::emit::{self, Form, Node};
-use crate::layout::{Entry, WORD, align};
+use crate::layout::{Entry, Kind, align};
 use crate::{Error, Limits, Object, Ref, Result};
 
 /// Builds a jsonb payload from events.
@@ -35,35 +36,9 @@ pub struct Writer {
     /// Keys, strings, numbers and spliced containers, as they will be copied out.
     data: Vec<u8>,
     pending: Vec<Node>,
-    children: Vec<Node>,
+    nodes: Vec<Node>,
     open: Vec<Open>,
     output: emit::Output,
-}
-
-/// Neighbouring children of another container, whose data lies copied here.
-struct Copied<'a> {
-    entries: std::slice::Iter<'a, [u8; WORD]>,
-    /// Where the next child, all, and the end are in the data of their container.
-    next: usize,
-    start: usize,
-    end: usize,
-    copy: usize,
-}
-
-impl Copied<'_> {
-    #[inline]
-    fn next_node(&mut self) -> Result<Node> {
-        let malformed = Error::Malformed("entry exceeds its container");
-        let entry = Entry(u32::from_ne_bytes(*self.entries.next().ok_or(malformed)?));
-        let form = Form::of_bytes(entry).ok_or(Error::Malformed("unknown type of entry"))?;
-        let start = if form.is_aligned() { align(self.next) } else { self.next };
-        let end = entry.end(self.next);
-        if start > end || end > self.end {
-            return Err(malformed);
-        }
-        self.next = end;
-        Ok(Node::leaf(form, self.copy + (start - self.start), end - start))
-    }
 }
 
 /// A container whose end has not come.
@@ -71,9 +46,9 @@ impl Copied<'_> {
 enum Open {
     /// An array, its children from `first` on in `pending`.
     Array { first: usize },
-    /// An object: keys and values by turns from `first` on; `sorted` while each key came after all
-    /// before it.
-    Object { first: usize, wants_value: bool, sorted: bool },
+    /// An object: keys and values by turns from `first` on, which stand for so many pairs; `sorted`
+    /// while each key came after all before it.
+    Object { first: usize, pairs: usize, wants_value: bool, sorted: bool },
 }
 
 impl Writer {
@@ -92,14 +67,16 @@ impl Writer {
         self.failure = None;
         self.data.clear();
         self.pending.clear();
-        self.children.clear();
+        self.nodes.clear();
         self.open.clear();
     }
 
     /// Opens an object; [`key`](Writer::key) and a value follow by turns until [`end`](Writer::end).
     pub fn begin_object(&mut self) -> Result<()> {
         let first = self.pending.len();
-        self.event(|writer| writer.begin(Open::Object { first, wants_value: false, sorted: true }))
+        self.event(|writer| {
+            writer.begin(Open::Object { first, pairs: 0, wants_value: false, sorted: true })
+        })
     }
 
     /// Opens an array; its elements follow until [`end`](Writer::end).
@@ -125,12 +102,12 @@ impl Writer {
 
     /// Writes `null`.
     pub fn null(&mut self) -> Result<()> {
-        self.value(|writer| writer.push(Form::Null, &[]))
+        self.value(|writer| writer.push(Kind::Null, &[]))
     }
 
     /// Writes `true` or `false`.
     pub fn bool(&mut self, value: bool) -> Result<()> {
-        self.value(|writer| writer.push(if value { Form::True } else { Form::False }, &[]))
+        self.value(|writer| writer.push(if value { Kind::True } else { Kind::False }, &[]))
     }
 
     /// Writes a string; U+0000 in it is an error, for PostgreSQL has no place for it.
@@ -151,15 +128,15 @@ impl Writer {
 
     /// Copies a value from another document; numbers and containers as bytes, undecoded.
     pub fn splice(&mut self, value: Ref<'_>) -> Result<()> {
-        let (form, bytes) = match value {
+        let (kind, bytes) = match value {
             Ref::Null => return self.null(),
             Ref::Bool(value) => return self.bool(value),
             Ref::String(value) => return self.string(value),
-            Ref::Number(number) => (Form::Number, number.as_bytes()),
-            Ref::Array(array) => (Form::Spliced, array.as_bytes()),
-            Ref::Object(object) => (Form::Spliced, object.as_bytes()),
+            Ref::Number(number) => (Kind::Numeric, number.as_bytes()),
+            Ref::Array(array) => (Kind::Container, array.as_bytes()),
+            Ref::Object(object) => (Kind::Container, object.as_bytes()),
         };
-        self.value(|writer| writer.push(form, bytes))
+        self.value(|writer| writer.push(kind, bytes))
     }
 
     /// Copies neighbouring pairs of another document's object into the open one: keys and values as
@@ -186,7 +163,7 @@ impl Writer {
 
     /// Bytes of memory that are kept for the next document.
     pub fn capacity(&self) -> usize {
-        let nodes = self.pending.capacity() + self.children.capacity();
+        let nodes = self.pending.capacity() + self.nodes.capacity();
         self.data.capacity() + nodes * size_of::<Node>()
     }
 
@@ -201,7 +178,7 @@ impl Writer {
             return Err(Error::Misplaced("no value"));
         };
         let limit = self.limits.size;
-        self.output.lay_out(root, &self.children, &self.data);
+        self.output.lay_out(root, &self.nodes, &self.data);
         if self.output.payload().len() > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
     }
 
@@ -232,41 +209,32 @@ impl Writer {
     }
 
     fn close(&mut self) -> Result<()> {
-        let (form, first) = match self.open.pop() {
-            Some(Open::Array { first }) => (Form::Array, first),
-            Some(Open::Object { first, wants_value: false, sorted }) => {
-                if !sorted {
-                    self.sort_pairs(first);
-                }
-                (Form::Object, first)
+        let (form, first, children) = match self.open.pop() {
+            Some(Open::Array { first }) => (Form::Array, first, self.pending.len() - first),
+            Some(Open::Object { first, pairs, wants_value: false, sorted }) => {
+                let pairs = if sorted { pairs } else { self.sort_pairs(first) };
+                (Form::Object, first, 2 * pairs)
             }
             Some(Open::Object { .. }) => return Err(Error::Misplaced("a key without its value")),
             None => return Err(Error::Misplaced("an end without a beginning")),
         };
-        let start = self.children.len();
-        if form == Form::Object {
-            let pairs = self.pending[first..].as_chunks::<2>().0;
-            self.children.extend(pairs.iter().map(|[key, _]| key));
-            self.children.extend(pairs.iter().map(|[_, value]| value));
-        } else {
-            self.children.extend_from_slice(&self.pending[first..]);
-        }
-        self.pending.truncate(first);
-        let node = Node::container(form, start, &self.children[start..], self.limits.size);
-        self.pending.push(node.ok_or(self.too_large())?);
+        let start = self.nodes.len();
+        self.nodes.extend(self.pending.drain(first..));
+        self.pending.push(Node::container(form, start..self.nodes.len(), children));
         Ok(())
     }
 
     fn admit_key(&mut self) -> Result<()> {
-        let Some(Open::Object { first, wants_value, .. }) = self.open.last_mut() else {
+        let Some(Open::Object { pairs, wants_value, .. }) = self.open.last_mut() else {
             return Err(Error::Misplaced("a key outside an object"));
         };
         if *wants_value {
             return Err(Error::Misplaced("a key where a value is due"));
         }
-        if (self.pending.len() - *first) / 2 >= self.limits.pairs {
+        if *pairs >= self.limits.pairs {
             return Err(Error::TooManyPairs { limit: self.limits.pairs });
         }
+        *pairs += 1;
         *wants_value = true;
         Ok(())
     }
@@ -293,55 +261,70 @@ impl Writer {
         }
     }
 
-    /// What the children of the range have in common is copied at once, padding included.
     fn copy_pairs(&mut self, container: Container<'_>, pairs: Range<usize>) -> Result<()> {
-        let malformed = Error::Malformed("entry exceeds its container");
         let count = container.children() / 2;
-        let data = container.data()?;
-        if pairs.end > count {
-            return Err(malformed);
-        }
-        match self.open.last() {
-            Some(Open::Object { first, wants_value: false, .. }) => {
-                if (self.pending.len() - first) / 2 + pairs.len() > self.limits.pairs {
+        match self.open.last_mut() {
+            Some(Open::Object { pairs: before, wants_value: false, .. }) => {
+                *before += pairs.len();
+                if *before > self.limits.pairs {
                     return Err(Error::TooManyPairs { limit: self.limits.pairs });
                 }
             }
             _ => return Err(Error::Misplaced("pairs where no key is due")),
         }
-        let mut keys = self.copy_children(container, data, pairs.clone())?;
-        let mut values =
-            self.copy_children(container, data, count + pairs.start..count + pairs.end)?;
-        self.pending.reserve(2 * pairs.len());
-        let first = self.pending.len();
-        for _ in pairs {
-            let key = keys.next_node()?;
-            if !key.is_string() {
-                return Err(Error::Malformed("key is not a string"));
+        // Apart where padding begins, for what is before it may come to lie at any place.
+        let values = count + pairs.start..count + pairs.end;
+        let mut entries = container.entries(values)?.iter();
+        let unaligned = entries.position(|entry| Entry::of(*entry).is_aligned());
+        let padded = unaligned.map_or(pairs.end, |place| pairs.start + place);
+        let key = self.pending.len();
+        let mut key_data = container.start(pairs.start);
+        let mut value_data = container.start(count + pairs.start);
+        for pairs in [pairs.start..padded, padded..pairs.end] {
+            if !pairs.is_empty() {
+                let values = count + pairs.start..count + pairs.end;
+                key_data = self.copy_children(container, pairs, key_data)?;
+                value_data = self.copy_children(container, values, value_data)?;
             }
-            self.pending.push(key);
-            self.pending.push(values.next_node()?);
         }
-        self.check_order(first);
+        self.check_order(key);
         self.check_room()
     }
 
-    /// Copies the data of neighbouring children at once, padding included.
-    fn copy_children<'a>(
+    /// Copies neighbouring children, whose data begins at `start`, as a run. Says where it ends.
+    fn copy_children(
         &mut self,
-        container: Container<'a>,
-        data: &[u8],
+        container: Container<'_>,
         children: Range<usize>,
-    ) -> Result<Copied<'a>> {
-        let start = container.start(children.start);
-        let end = container.start(children.end);
-        let bytes = data.get(start..end).ok_or(Error::Malformed("entry exceeds its container"))?;
-        // Modulo the alignment the copy lies as the source did, so that both have the same padding.
-        let misfit = (start % WORD + WORD - self.data.len() % WORD) % WORD;
-        self.data.resize(self.data.len() + misfit, 0);
-        let copy = self.data.len();
+        start: usize,
+    ) -> Result<usize> {
+        let malformed = Error::Malformed("entry exceeds its container");
+        let entries = container.entries(children)?;
+        let place = self.data.len();
+        self.data.extend_from_slice(entries.as_flattened());
+        let mut end = start;
+        for room in self.data[place..].as_chunks_mut().0 {
+            let entry = Entry::of(*room);
+            let before = end;
+            end = entry.end(before);
+            if entry.holds_offset() {
+                let length = end.checked_sub(before).ok_or(malformed)?;
+                *room = entry.with_length(length).to_bytes();
+            }
+        }
+        let mut padding = 0;
+        if let Some(room) = self.data[place..].first_chunk_mut() {
+            let first = Entry::of(*room);
+            if first.is_aligned() {
+                padding = align(start) - start;
+                let length = first.length_or_offset().checked_sub(padding).ok_or(malformed)?;
+                *room = first.with_length(length).to_bytes();
+            }
+        }
+        let bytes = container.data()?.get(start + padding..end).ok_or(malformed)?;
         self.data.extend_from_slice(bytes);
-        Ok(Copied { entries: container.entries(children)?, next: start, start, end, copy })
+        self.pending.push(Node::run(entries.len(), place, bytes.len()));
+        Ok(end)
     }
 
     fn push_string(&mut self, value: &str) -> Result<()> {
@@ -351,31 +334,31 @@ impl Writer {
         if value.as_bytes().contains(&0) {
             return Err(Error::NulInString);
         }
-        self.push(Form::String, value.as_bytes())
+        self.push(Kind::String, value.as_bytes())
     }
 
     fn push_number(&mut self, value: Decimal) -> Result<()> {
         let start = self.data.len();
         value.write(&mut self.data);
-        self.push_leaf(Form::Number, start)
+        self.push_leaf(Kind::Numeric, start)
     }
 
-    fn push(&mut self, form: Form, bytes: &[u8]) -> Result<()> {
+    fn push(&mut self, kind: Kind, bytes: &[u8]) -> Result<()> {
         let start = self.data.len();
         self.data.extend_from_slice(bytes);
-        self.push_leaf(form, start)
+        self.push_leaf(kind, start)
     }
 
-    fn push_leaf(&mut self, form: Form, start: usize) -> Result<()> {
+    fn push_leaf(&mut self, kind: Kind, start: usize) -> Result<()> {
         self.check_room()?;
-        self.pending.push(Node::leaf(form, start, self.data.len() - start));
+        self.pending.push(Node::leaf(kind, start, self.data.len() - start));
         Ok(())
     }
 
     /// Keeps what waits here within the size of the document it is for, which also makes every
     /// place in it fit the fields of a [`Node`].
     fn check_room(&self) -> Result<()> {
-        let nodes = self.pending.len() + self.children.len();
+        let nodes = self.pending.len() + self.nodes.len();
         if nodes >= self.limits.nodes() || self.data.len() > self.limits.size {
             return Err(self.too_large());
         }
@@ -391,21 +374,20 @@ impl Writer {
     fn check_order(&mut self, key: usize) {
         let Some(Open::Object { first, sorted, .. }) = self.open.last_mut() else { return };
         if *sorted && key >= *first + 2 {
-            let [previous, this] = [key - 2, key].map(|place| &self.pending[place]);
-            let order = previous.size().cmp(&this.size());
-            *sorted =
-                order.then_with(|| previous.bytes(&self.data).cmp(this.bytes(&self.data))).is_lt();
+            let previous = self.pending[key - 2].last_key(&self.data);
+            let this = self.pending[key].first_key(&self.data);
+            *sorted = compare_keys(previous, this).is_lt();
         }
     }
 
     /// Sorts the pairs from `first` on by key and leaves out those that a later one overwrites.
-    fn sort_pairs(&mut self, first: usize) {
+    /// Says how many are left.
+    fn sort_pairs(&mut self, first: usize) -> usize {
+        self.take_runs_apart(first);
         let data = &self.data;
         let pairs = self.pending[first..].as_chunks_mut::<2>().0;
         // Stable, so that equal keys stay in the order they came; linear where they come sorted.
-        pairs.sort_by(|[a, _], [b, _]| {
-            a.size().cmp(&b.size()).then_with(|| a.bytes(data).cmp(b.bytes(data)))
-        });
+        pairs.sort_by(|[a, _], [b, _]| compare_keys(a.bytes(data), b.bytes(data)));
         let mut kept = 0;
         for index in 0..pairs.len() {
             if kept > 0 && pairs[kept - 1][0].bytes(data) == pairs[index][0].bytes(data) {
@@ -415,5 +397,27 @@ impl Writer {
             kept += 1;
         }
         self.pending.truncate(first + 2 * kept);
+        kept
     }
+
+    fn take_runs_apart(&mut self, first: usize) {
+        if !self.pending[first..].iter().any(Node::is_run) {
+            return;
+        }
+        let nodes = self.pending.split_off(first);
+        for [key, value] in nodes.as_chunks::<2>().0 {
+            if !key.is_run() {
+                self.pending.extend_from_slice(&[*key, *value]);
+                continue;
+            }
+            for (key, value) in key.leaves(&self.data).zip(value.leaves(&self.data)) {
+                self.pending.extend_from_slice(&[key, value]);
+            }
+        }
+    }
+}
+
+/// The order of keys in an object: by length, then by bytes.
+fn compare_keys(one: &[u8], other: &[u8]) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }

@@ -76,9 +76,11 @@ fn assert_lookups_equal_a_scan(object: Object<'_>, foreign: &str) {
         assert_eq!(common::read(found).unwrap(), value);
         let (at_index, found) = object.pair(index).unwrap().unwrap();
         assert_eq!((at_index, common::read(found).unwrap()), (*key, value));
+        assert_eq!(object.find(key).unwrap(), Ok(index));
     }
-    let known = pairs.iter().any(|(key, _)| *key == foreign);
-    assert_eq!(object.get(foreign).unwrap().is_some(), known);
+    let place = pairs.binary_search_by_key(&(foreign.len(), foreign), |(key, _)| (key.len(), key));
+    assert_eq!(object.find(foreign).unwrap(), place);
+    assert_eq!(object.get(foreign).unwrap().is_some(), place.is_ok());
     assert!(object.pair(object.len()).unwrap().is_none());
 }
 

@@ -1,6 +1,8 @@
 //! `URL` and `URLSearchParams`: the classes are `url.js`; parsing is the `url` crate's. An object
 //! holds nothing but its serialised address, so that its memory is the realm's own; a part is found
-//! by parsing again, which takes less than a microsecond.
+//! by parsing again, unless the address is the one that was parsed last.
+
+use std::cell::Cell;
 
 use rquickjs::function::Func;
 use rquickjs::{Array, Ctx, Function, Object, Result, String as JsString, Value};
@@ -35,11 +37,33 @@ pub(super) fn parse<'js>(
         None => None,
     };
     let url = with_utf8(text, |text| Url::options().base_url(base.as_ref()).parse(text))?;
-    Ok(url.ok().map(String::from))
+    Ok(url.ok().map(|url| {
+        let href = String::from(url.as_str());
+        keep(url);
+        href
+    }))
+}
+
+thread_local! {
+    /// The address that was parsed last: whoever asks for one part asks for others.
+    static LAST: Cell<Option<Url>> = const { Cell::new(None) };
+}
+
+/// Addresses longer than this are parsed each time: nobody meters what is kept here.
+const LONGEST_KEPT: usize = 8 << 10;
+
+fn keep(url: Url) {
+    LAST.set(Some(url).filter(|url| url.as_str().len() <= LONGEST_KEPT));
+}
+
+/// An address that came from [`parse`] or [`change`].
+fn parsed(href: &str) -> Option<Url> {
+    let last = LAST.take().filter(|last| last.as_str() == href);
+    last.or_else(|| Url::parse(href).ok())
 }
 
 fn part<'js>(ctx: Ctx<'js>, href: JsString<'js>, name: String) -> Result<JsString<'js>> {
-    let Ok(url) = with_utf8(href, Url::parse)? else { return JsString::from_str(ctx, "") };
+    let Some(url) = with_utf8(href, parsed)? else { return JsString::from_str(ctx, "") };
     let origin;
     let part = match name.as_str() {
         "origin" => {
@@ -57,12 +81,14 @@ fn part<'js>(ctx: Ctx<'js>, href: JsString<'js>, name: String) -> Result<JsStrin
         "hash" => quirks::hash(&url),
         _ => "",
     };
-    JsString::from_str(ctx, part)
+    let part = JsString::from_str(ctx, part);
+    keep(url);
+    part
 }
 
 /// The address with one part replaced; unchanged when the part cannot be that.
 fn change<'js>(href: JsString<'js>, name: String, value: JsString<'js>) -> Result<Option<String>> {
-    let Ok(mut url) = with_utf8(href, Url::parse)? else { return Ok(None) };
+    let Some(mut url) = with_utf8(href, parsed)? else { return Ok(None) };
     with_utf8(value, |value| {
         let refused = match name.as_str() {
             "protocol" => quirks::set_protocol(&mut url, value).is_err(),

@@ -40,10 +40,14 @@
   class URLSearchParams {
     #pairs;
     #changed;
+    #told;
 
     static {
       attach = (params, changed) => (params.#changed = changed);
-      refill = (params, query) => (params.#pairs = native.readForm(query));
+      refill = (params, query) => {
+        params.#pairs = native.readForm(query);
+        params.#told = undefined;
+      };
     }
 
     constructor(init = undefined) {
@@ -57,14 +61,14 @@
     append(name, value) {
       this.#need(arguments, 2);
       this.#pairs.push([text(name), text(value)]);
-      this.#changed?.(this.toString());
+      this.#tell();
     }
 
     delete(name, value = undefined) {
       this.#need(arguments, 1);
       const matches = this.#matcher(name, value);
       this.#pairs = this.#pairs.filter((pair) => !matches(pair));
-      this.#changed?.(this.toString());
+      this.#tell();
     }
 
     get(name) {
@@ -92,12 +96,12 @@
       } else {
         this.#pairs.push([text(name), text(value)]);
       }
-      this.#changed?.(this.toString());
+      this.#tell();
     }
 
     sort() {
       this.#pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-      this.#changed?.(this.toString());
+      this.#tell();
     }
 
     forEach(callback, self = undefined) {
@@ -127,6 +131,15 @@
 
     toString() {
       return native.writeForm(this.#pairs);
+    }
+
+    // Tells the URL, unless it knows.
+    #tell() {
+      if (!this.#changed) return;
+      const query = native.writeForm(this.#pairs);
+      if (query === this.#told) return;
+      this.#changed(query);
+      this.#told = query;
     }
 
     // Sees what is added or removed on the way.

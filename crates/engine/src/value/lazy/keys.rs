@@ -104,11 +104,20 @@ impl KeySet {
 
     /// The pairs in the order in which JavaScript lists them.
     pub(in crate::value) fn order(&self) -> impl Iterator<Item = usize> {
-        let pairs = 0..self.atoms.len();
-        pairs.map(|place| match &self.order {
-            Some(order) => order.get(place).map_or(place, |pair| *pair as usize),
-            None => place,
-        })
+        (0..self.atoms.len()).map_while(|place| self.pair(place))
+    }
+
+    /// The pair that comes at that place in JavaScript's order.
+    pub(in crate::value) fn pair(&self, place: usize) -> Option<usize> {
+        match &self.order {
+            Some(order) => order.get(place).map(|pair| *pair as usize),
+            None => (place < self.atoms.len()).then_some(place),
+        }
+    }
+
+    /// Whether JavaScript's order is that of the pairs.
+    pub(in crate::value) fn are_in_order(&self) -> bool {
+        self.order.is_none()
     }
 
     pub(in crate::value) fn team(&self) -> Option<usize> {

@@ -46,10 +46,6 @@ pub(in crate::value) enum Slot {
 }
 
 impl Slot {
-    pub(in crate::value) fn is_deleted(&self) -> bool {
-        matches!(self, Slot::Deleted)
-    }
-
     /// Whether the property is still the event's own, and cannot have changed inside.
     pub(in crate::value) fn is_as_it_was(&self) -> bool {
         match self {
@@ -183,6 +179,29 @@ impl View {
 
     pub(in crate::value) fn has_objects(&self) -> bool {
         self.has_objects.get()
+    }
+
+    /// Whether no property that the view holds is an object.
+    pub(in crate::value) fn is_flat(&self) -> bool {
+        let added = self.added.take();
+        // SAFETY: a tag check.
+        let flat = added.iter().all(|(_, value)| unsafe { !qjs::JS_IsObject(*value) });
+        self.added.set(added);
+        flat && !self.has_objects()
+    }
+
+    /// The pairs that were deleted.
+    pub(in crate::value) fn deleted(&self) -> impl Iterator<Item = usize> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(|(_, slot)| matches!(slot.get(), Slot::Deleted)).map(|(pair, _)| pair)
+    }
+
+    /// Where the pairs end that are as they were, and follow that one in JavaScript's order.
+    pub(in crate::value) fn untouched_from(&self, pair: usize) -> usize {
+        let most = if self.keys.are_in_order() { usize::MAX } else { 1 };
+        let untouched =
+            self.slots[pair..].iter().take(most).take_while(|it| it.get().is_as_it_was());
+        pair + untouched.count()
     }
 
     /// Notes that something below has changed.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use jsonb::{Object, Pairs, Ref};
 use rquickjs::qjs;
 
-use super::{Before, ENTRY_BYTES, Writing, Written};
+use super::{Before, ENTRY_BYTES, Unrepresentable, Writing, Written};
 use crate::value::lazy::{Slot, View, original};
 use crate::value::raw::{Key, Raw};
 use crate::value::text::storable;
@@ -23,7 +23,7 @@ impl<'a, 'js> Writing<'a, 'js> {
             _ => (None, None),
         };
         let mut team = match self.ancestors.len() {
-            1 => Team::Of(members.map_or(Ok(None), |event| event.get("team_id"))?),
+            1 => Team::Of(members),
             _ => Team::None,
         };
         self.out.begin_object()?;
@@ -38,7 +38,7 @@ impl<'a, 'js> Writing<'a, 'js> {
                 (members, _) => self.unseen(object, members, &mut team)?,
             },
         }
-        if let Team::Of(before) = team {
+        if let Some(before) = team.take()? {
             self.team(&Raw::undefined(self.ctx), before)?;
         }
         self.out.end()?;
@@ -54,45 +54,69 @@ impl<'a, 'js> Writing<'a, 'js> {
         let can_be_copied =
             self.prototypes.is_some() && !Ref::Object(members).is_deeper_than(levels_left)?;
         let is_given = view.is_all_of(self.original);
-        let slots = view.slots();
-        let deleted: Vec<usize> = slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.get().is_deleted())
-            .map(|(pair, _)| pair)
-            .collect();
-        let added = view.added_keys(self.ctx.as_raw().as_ptr()).into_iter();
-        // SAFETY: the references are new, and ours.
-        let added: Vec<_> = added.map(|atom| unsafe { Key::own(self.ctx, atom) }).collect();
-        let mut run = Run::of(members);
-        for pair in keys.order() {
+        let deleted: Vec<usize> = view.deleted().collect();
+        let mut added = self.added(view, members)?.into_iter().peekable();
+        let mut place = 0;
+        while let Some(pair) = keys.pair(place) {
+            while let Some((_, key)) = added.next_if(|(before, _)| *before <= pair) {
+                self.stranger(object, &key, None, team)?;
+            }
+            let mut end = pair;
+            if can_be_copied && view.holds_its_properties() {
+                let next = added.peek().map_or(usize::MAX, |(before, _)| *before);
+                end = view.untouched_from(pair).min(next);
+            }
+            let team_pair = keys.team().filter(|_| team.is_due());
+            if let Some(own) = team_pair.filter(|own| (pair..end).contains(own)) {
+                match is_given {
+                    true => *team = Team::None,
+                    false => end = own,
+                }
+            }
+            if end > pair {
+                self.copy(members, pair..end)?;
+                place += end - pair;
+                continue;
+            }
+            place += 1;
             if deleted.binary_search(&pair).is_ok() {
                 continue;
             }
-            let is_team = keys.team() == Some(pair) && team.is_due();
-            let as_it_was =
-                can_be_copied && view.holds_its_properties() && slots[pair].get().is_as_it_was();
-            if as_it_was && (!is_team || is_given) {
-                if is_team {
-                    *team = Team::None;
-                }
-                self.copy(&mut run, pair)?;
-                continue;
-            }
-            self.flush(&mut run)?;
             // SAFETY: the set of keys keeps the atom alive.
             let key = unsafe { Key::again(self.ctx, keys.atoms()[pair]) };
             let member = object.member(&key)?;
-            match is_team.then(|| team.take()).flatten() {
+            let before_team = if team_pair == Some(pair) { team.take()? } else { None };
+            match before_team {
                 Some(before) => self.team(&member, before)?,
-                None => self.member(&run.members, view, pair, member)?,
+                None => self.member(&members, view, pair, member)?,
             }
         }
-        self.flush(&mut run)?;
-        for key in added {
+        for (_, key) in added {
             self.stranger(object, &key, None, team)?;
         }
         Ok(())
+    }
+
+    /// The keys that the event does not have, each with the pair before which it is written. That
+    /// is at the end, in JavaScript's order; but where nobody can tell the order, jsonb's saves
+    /// sorting all keys.
+    fn added(
+        &self,
+        view: &View,
+        members: Object<'_>,
+    ) -> std::result::Result<Vec<(usize, Key<'a, 'js>)>, Unrepresentable> {
+        let keys = view.added_keys(self.ctx.as_raw().as_ptr()).into_iter();
+        // SAFETY: the references are new, and ours.
+        let mut added: Vec<_> =
+            keys.map(|atom| (members.len(), unsafe { Key::own(self.ctx, atom) })).collect();
+        if view.is_flat() && view.keys().are_in_order() {
+            for (before, key) in &mut added {
+                let name = key.text()?;
+                *before = members.find(&storable(name.bytes()))?.unwrap_or_else(|place| place);
+            }
+            added.sort_by_key(|(before, _)| *before);
+        }
+        Ok(added)
     }
 
     /// Writes the properties of an object that the plugin made from nothing it was given.
@@ -128,12 +152,12 @@ impl<'a, 'js> Writing<'a, 'js> {
             };
             let member = object.member(&key)?;
             let before_team = match known.team() == Some(pair) {
-                true => team.take(),
+                true => team.take()?,
                 false => None,
             };
             match (before_team, view.slots()[pair].get()) {
                 (None, Slot::Read(value)) if member.is_primitive(value) => {
-                    self.copy(&mut run, pair)?
+                    self.gather(&mut run, pair)?
                 }
                 (None, _) => {
                     self.flush(&mut run)?;
@@ -175,7 +199,7 @@ impl<'a, 'js> Writing<'a, 'js> {
         let name = key.text()?;
         let name = storable(name.bytes());
         if name == "team_id"
-            && let Some(before) = team.take()
+            && let Some(before) = team.take()?
         {
             return self.team(&member, before);
         }
@@ -229,7 +253,7 @@ impl<'a, 'js> Writing<'a, 'js> {
     }
 
     /// Has a pair copied, together with its neighbours.
-    fn copy(&mut self, run: &mut Run<'_>, pair: usize) -> Written {
+    fn gather(&mut self, run: &mut Run<'_>, pair: usize) -> Written {
         if run.pairs.end != pair {
             self.flush(run)?;
             run.pairs = pair..pair;
@@ -239,12 +263,15 @@ impl<'a, 'js> Writing<'a, 'js> {
     }
 
     fn flush(&mut self, run: &mut Run<'_>) -> Written {
-        let pairs = std::mem::take(&mut run.pairs);
-        if pairs.is_empty() {
-            return Ok(());
+        match std::mem::take(&mut run.pairs) {
+            pairs if pairs.is_empty() => Ok(()),
+            pairs => self.copy(run.members, pairs),
         }
+    }
+
+    fn copy(&mut self, members: Object<'_>, pairs: Range<usize>) -> Written {
         let entries = pairs.len() * ENTRY_BYTES;
-        let bytes = self.out.splice_pairs(run.members, pairs)?;
+        let bytes = self.out.splice_pairs(members, pairs)?;
         self.account(entries + bytes)
     }
 }
@@ -264,7 +291,7 @@ impl<'o> Run<'o> {
 /// The `team_id` of the original event, until it is written.
 enum Team<'o> {
     None,
-    Of(Option<Ref<'o>>),
+    Of(Option<Object<'o>>),
 }
 
 impl<'o> Team<'o> {
@@ -272,10 +299,11 @@ impl<'o> Team<'o> {
         matches!(self, Team::Of(_))
     }
 
-    fn take(&mut self) -> Option<Option<Ref<'o>>> {
+    fn take(&mut self) -> jsonb::Result<Option<Option<Ref<'o>>>> {
         match std::mem::replace(self, Team::None) {
-            Team::None => None,
-            Team::Of(before) => Some(before),
+            Team::None => Ok(None),
+            Team::Of(None) => Ok(Some(None)),
+            Team::Of(Some(event)) => event.get("team_id").map(Some),
         }
     }
 }
