@@ -19,8 +19,22 @@ macro_rules! bundled {
     };
 }
 
-pub const LIBRARY: &[Bundled] =
-    bundled!["drop-events", "event-labeler", "hello-world", "property-filter", "schema-enforcer"];
+pub const LIBRARY: &[Bundled] = bundled![
+    "bot-filter",
+    "downsampling",
+    "drop-events",
+    "event-labeler",
+    "flatten-properties",
+    "hello-world",
+    "ip-anonymizer",
+    "property-filter",
+    "schema-enforcer",
+    "taxonomy",
+    "timestamp-parser",
+    "url-normalizer",
+    "url-parameters",
+    "user-agent",
+];
 
 /// The file name of every bundled plugin's source.
 pub const FILE_NAME: &str = "index.ts";
