@@ -27,6 +27,7 @@ pub const LIBRARY: &[Bundled] = bundled![
     "flatten-properties",
     "hello-world",
     "ip-anonymizer",
+    "pii-redactor",
     "property-filter",
     "schema-enforcer",
     "taxonomy",
