@@ -109,6 +109,7 @@ const PRODUCTS: [product: string, name: string, label: string][] = [
     ['OPR', 'opera', 'Opera'],
     ['Chrome', 'chrome', 'Chrome'],
     ['Chromium', 'chrome', 'Chrome'],
+    ['HeadlessChrome', 'chrome', 'Chrome'],
     ['PhantomJS', 'phantomjs', 'PhantomJS'],
     ['CriOS', 'crios', 'Chrome iOS'],
     ['Firefox', 'firefox', 'Firefox'],
@@ -195,7 +196,7 @@ function byEngine(header: string, products: Map<string, string>): Found | null {
         return ['bb10', 'BlackBerry', version]
     }
     const android = after(header, 'Android ')
-    if (android !== null && version !== '') {
+    if (android !== null) {
         return ['android', 'Android Mobile', android]
     }
     if (version !== '' && header.includes('Safari')) {
@@ -210,7 +211,7 @@ function byEngine(header: string, products: Map<string, string>): Found | null {
         return ['instagram', 'Instagram', instagram]
     }
     const webKit = products.get('AppleWebKit')
-    if (webKit !== undefined && header.includes('Mobile')) {
+    if (webKit !== undefined && (header.includes('Mobile') || header.endsWith('Gecko)'))) {
         return ['ios-webview', 'Mobile Safari', webKit]
     }
     const curl = products.get('curl')
