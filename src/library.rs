@@ -27,6 +27,7 @@ pub const LIBRARY: &[Bundled] = bundled![
     "flatten-properties",
     "hello-world",
     "ip-anonymizer",
+    "maxmind",
     "pii-redactor",
     "property-filter",
     "schema-enforcer",
