@@ -25,6 +25,7 @@ pub const LIBRARY: &[Bundled] = bundled![
     "drop-events",
     "event-labeler",
     "flatten-properties",
+    "geoip",
     "hello-world",
     "ip-anonymizer",
     "maxmind",
