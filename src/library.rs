@@ -21,6 +21,7 @@ macro_rules! bundled {
 
 pub const LIBRARY: &[Bundled] = bundled![
     "bot-filter",
+    "currency-normalization",
     "downsampling",
     "drop-events",
     "event-labeler",
