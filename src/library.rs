@@ -22,6 +22,7 @@ macro_rules! bundled {
 pub const LIBRARY: &[Bundled] = bundled![
     "bot-filter",
     "currency-normalization",
+    "deduplicator",
     "downsampling",
     "drop-events",
     "event-labeler",
