@@ -26,6 +26,7 @@ pub const LIBRARY: &[Bundled] = bundled![
     "downsampling",
     "drop-events",
     "event-labeler",
+    "first-time-event",
     "flatten-properties",
     "geoip",
     "hello-world",
