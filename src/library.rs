@@ -26,6 +26,7 @@ pub const LIBRARY: &[Bundled] = bundled![
     "downsampling",
     "drop-events",
     "event-labeler",
+    "event-sequence-timer",
     "first-time-event",
     "flatten-properties",
     "geoip",
