@@ -211,7 +211,7 @@ function redactText(text: string, { kinds, replacement }: Options): string {
 
 const KINDS = new Map<string, Redact>([
     ['email', redactEmails],
-    ['card', byExpression(/(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.]\d|\d)/g, isCard)],
+    ['card', byExpression(/(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w|\.\d)/g, isCard)],
     ['iban', byExpression(/(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])/g, isIban)],
     ['ssn', byExpression(/(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])/g)],
     ['phone', byExpression(/(?<![\w.+-])(?:\+\d(?:[ ().\/-]{0,2}\d){6,14}|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4})(?![\w-]|\.\d)/g)],
