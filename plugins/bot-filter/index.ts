@@ -32,23 +32,20 @@ const NO_BOTS = new Set(['cubot'])
 
 /** Robots whose names end otherwise, and programs that fetch pages. */
 const BOT_WORDS = new Set([
-    // Search, preview and archive
-    'bots', 'crawl', 'slurp', 'mediapartners', 'apis-google', 'adsbot', 'bingpreview', 'baiduspider', 'yandexbot',
-    'yeti', 'daum', 'sogou', 'exabot', 'teoma', 'ia', 'facebookexternalhit', 'facebookcatalog', 'facebot',
-    'linkedinbot', 'pinterestbot', 'whatsapp', 'skypeuripreview', 'vkshare', 'embedly', 'quora', 'outbrain',
-    'flipboardproxy', 'tumblr', 'bitlybot', 'redditbot', 'googleother', 'storebot', 'gptbot', 'anthropic',
-    'claudebot', 'ccbot', 'perplexitybot', 'bytespider', 'diffbot', 'amazonbot', 'applebot', 'petalbot',
-    'semrushbot', 'ahrefsbot', 'dotbot', 'mj12bot', 'dataforseobot', 'screaming', 'sitebulb', 'netcraft', 'censys',
+    // Search, previews, archives
+    'bots', 'crawl', 'slurp', 'mediapartners', 'bingpreview', 'yeti', 'sogou', 'teoma', 'facebookexternalhit',
+    'facebookcatalog', 'whatsapp', 'skypeuripreview', 'vkshare', 'embedly', 'flipboardproxy', 'googleother',
+    'anthropic', 'screaming', 'sitebulb', 'netcraft', 'censys', 'feedburner',
     // Watchers of sites
-    'pingdom', 'uptimerobot', 'statuscake', 'gtmetrix', 'lighthouse', 'pagespeed', 'newrelicpinger',
-    'datadogsynthetics', 'synthetics', 'site24x7', 'nagios', 'zabbix', 'prerender', 'catchpoint', 'checkly',
+    'pingdom', 'statuscake', 'gtmetrix', 'lighthouse', 'pagespeed', 'newrelicpinger', 'datadogsynthetics',
+    'synthetics', 'site24x7', 'nagios', 'zabbix', 'prerender', 'catchpoint', 'checkly',
     // Browsers without a window
     'headlesschrome', 'phantomjs', 'slimerjs', 'puppeteer', 'playwright', 'selenium', 'webdriver', 'cypress',
-    'htmlunit', 'electronprerender',
+    'htmlunit',
     // Programs
-    'curl', 'wget', 'python', 'aiohttp', 'httpx', 'scrapy', 'mechanize', 'libwww', 'lwp', 'java', 'okhttp', 'axios',
-    'got', 'undici', 'guzzlehttp', 'postmanruntime', 'insomnia', 'httpie', 'restsharp', 'winhttp', 'nutch',
-    'httpclient', 'heritrix', 'masscan', 'nmap', 'nikto', 'zgrab', 'feedfetcher', 'feedburner', 'rss',
+    'curl', 'wget', 'python', 'aiohttp', 'httpx', 'scrapy', 'mechanize', 'libwww', 'lwp', 'okhttp', 'axios',
+    'undici', 'guzzlehttp', 'postmanruntime', 'insomnia', 'httpie', 'restsharp', 'winhttp', 'nutch', 'httpclient',
+    'heritrix', 'masscan', 'nmap', 'nikto', 'zgrab',
 ])
 
 /** No browser sends more than some hundred characters. */
