@@ -19,8 +19,29 @@ macro_rules! bundled {
     };
 }
 
-pub const LIBRARY: &[Bundled] =
-    bundled!["drop-events", "event-labeler", "hello-world", "property-filter", "schema-enforcer"];
+pub const LIBRARY: &[Bundled] = bundled![
+    "bot-filter",
+    "currency-normalization",
+    "deduplicator",
+    "downsampling",
+    "drop-events",
+    "event-labeler",
+    "event-sequence-timer",
+    "first-time-event",
+    "flatten-properties",
+    "geoip",
+    "hello-world",
+    "ip-anonymizer",
+    "maxmind",
+    "pii-redactor",
+    "property-filter",
+    "schema-enforcer",
+    "taxonomy",
+    "timestamp-parser",
+    "url-normalizer",
+    "url-parameters",
+    "user-agent",
+];
 
 /// The file name of every bundled plugin's source.
 pub const FILE_NAME: &str = "index.ts";

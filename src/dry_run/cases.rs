@@ -1,5 +1,7 @@
 //! Cases: events in and events out, as a plugin's `cases.json` promises them. Each runs by itself.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use engine::Attachment;
 use jsonb::{Object, Ref};
 use serde_json::{Map, Value};
@@ -87,6 +89,8 @@ struct Case {
     name: Option<String>,
     config: Map<String, Value>,
     attachments: Map<String, Value>,
+    /// Events that come before, of which only what the plugin keeps of them counts.
+    before: Vec<Json>,
     event: Option<Json>,
     expected: Option<Json>,
     logs: Vec<String>,
@@ -104,6 +108,7 @@ impl Case {
             name: None,
             config: Map::new(),
             attachments: Map::new(),
+            before: Vec::new(),
             event: None,
             expected: None,
             logs: Vec::new(),
@@ -119,6 +124,11 @@ impl Case {
                 ("name", Ref::String(name)) => case.name = Some(name.to_owned()),
                 ("config", Ref::Object(_)) => case.config = object(given()?),
                 ("attachments", Ref::Object(_)) => case.attachments = object(given()?),
+                ("before", Ref::Array(events)) => {
+                    let copied: jsonb::Result<_> =
+                        events.iter().map(|one| Json::of(one?)).collect();
+                    case.before = copied.map_err(|error| error.to_string())?;
+                }
                 ("event", _) => case.event = json()?,
                 ("expect", _) => case.expected = json()?,
                 ("logs", Ref::Array(_)) => {
@@ -148,7 +158,7 @@ impl Case {
         }
     }
 
-    /// One event in an engine of its own.
+    /// The event, and those before it, in an engine of their own.
     fn run(&self, plugin: &str, version: &Version, event: &Json) -> Found<Run> {
         let files = self.files(version)?;
         let target = Target { plugin, team_id: None, label: "" };
@@ -156,6 +166,9 @@ impl Case {
             .and_then(|trial| {
                 let responses = Responses::parse(self.responses.clone())?;
                 let mut bench = Bench::new(trial, responses);
+                for event in &self.before {
+                    bench.run(&event.0)?;
+                }
                 let run = bench.run(&event.0)?;
                 // What teardown says is not what a case is about.
                 bench.end();
@@ -172,13 +185,19 @@ impl Case {
             }
             let part = |name: &str| {
                 let text = file.get(name).and_then(Value::as_str).map(str::to_owned);
-                text.ok_or_else(|| format!("attachment \"{key}\" has no text \"{name}\""))
+                text.ok_or_else(|| format!("attachment \"{key}\" lacks \"{name}\""))
+            };
+            let contents = match file.get("base64").and_then(Value::as_str) {
+                Some(text) => STANDARD
+                    .decode(text)
+                    .map_err(|error| format!("attachment \"{key}\" is no base64: {error}"))?,
+                None => part("text")?.into_bytes(),
             };
             Ok(Attachment {
                 key: key.clone(),
                 file_name: part("file_name")?,
                 content_type: part("content_type")?,
-                contents: part("text")?.into_bytes(),
+                contents,
             })
         };
         self.attachments.iter().map(file).collect()

@@ -72,6 +72,35 @@ fn a_case_that_is_not_as_promised_is_told_with_the_difference() {
     assert_eq!(texts(&row), ["1", "2", "1", change]);
 }
 
+#[test]
+fn a_case_can_have_files_of_bytes_and_events_that_come_before() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "before");
+    let case = |before: &str, base64: &str| {
+        format!(
+            r#"{{"before": {before}, "event": {{}},
+                "attachments": {{"file": {{"file_name": "f", "content_type": "t", "base64": "{base64}"}}}},
+                "expect": {{"count": 3, "name": "nobody", "length": 0, "files": ["file"]}},
+                "logs": ["seen 3 undefined"]}}"#
+        )
+    };
+    let mut problem = |case: &str| -> Option<String> {
+        client.value(&format!(
+            "SELECT problem FROM posthog_plugins.run_cases('counter', $c$[{case}]$c$)"
+        ))
+    };
+    assert_eq!(problem(&case(r#"[{}, {"event": "drop"}, {"event": "fail"}, {}]"#, "/wA=")), None);
+    for (case, told) in [
+        (case("[{}]", "/wA="), "not as expected: count"),
+        (case("[7]", "/wA="), "must be a JSON object"),
+        (case("{}", "/wA="), "\"before\""),
+        (case("[]", "no base64!"), "attachment \"file\" is no base64"),
+    ] {
+        let problem = problem(&case).unwrap_or_default();
+        assert!(problem.contains(told), "{case}: {problem}");
+    }
+}
+
 fn archive(cases: &str) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for (path, contents) in [

@@ -37,18 +37,23 @@ struct Case {
     name: String,
     config: String,
     attachments: String,
+    before: Vec<String>,
     event: Option<String>,
     expect: Option<String>,
     logs: Vec<String>,
     setup_error: Option<String>,
+    /// Only a dry run can answer requests.
+    has_responses: bool,
 }
 
 fn cases(client: &mut Client, file: &str) -> Vec<Case> {
     let sql = "
         SELECT c ->> 'name', COALESCE(c -> 'config', '{}')::text,
-               COALESCE(c -> 'attachments', '{}')::text, (c -> 'event')::text,
+               COALESCE(c -> 'attachments', '{}')::text,
+               ARRAY(SELECT jsonb_array_elements(c -> 'before')::text), (c -> 'event')::text,
                NULLIF(c -> 'expect', 'null')::text,
-               ARRAY(SELECT jsonb_array_elements_text(c -> 'logs')), c ->> 'setup_error'
+               ARRAY(SELECT jsonb_array_elements_text(c -> 'logs')), c ->> 'setup_error',
+               c ? 'responses'
           FROM jsonb_array_elements($1::text::jsonb) AS c";
     let rows = client.query(sql, &[&file]).unwrap();
     rows.iter()
@@ -56,10 +61,12 @@ fn cases(client: &mut Client, file: &str) -> Vec<Case> {
             name: row.get(0),
             config: row.get(1),
             attachments: row.get(2),
-            event: row.get(3),
-            expect: row.get(4),
-            logs: row.get(5),
-            setup_error: row.get(6),
+            before: row.get(3),
+            event: row.get(4),
+            expect: row.get(5),
+            logs: row.get(6),
+            setup_error: row.get(7),
+            has_responses: row.get(8),
         })
         .collect()
 }
@@ -67,6 +74,7 @@ fn cases(client: &mut Client, file: &str) -> Vec<Case> {
 fn run(client: &mut Client, plugin: &str, case: &Case) -> Result<(), String> {
     client.query("SELECT posthog_plugins.install_bundled($1)", &[&plugin]).unwrap();
     let result = match &case.setup_error {
+        _ if case.has_responses => Ok(()),
         Some(part) => refuses(client, plugin, case, part),
         None => transforms(client, plugin, case),
     };
@@ -79,7 +87,9 @@ fn set_up(client: &mut Client, plugin: &str, case: &Case) -> Result<(), Error> {
         .query("SELECT posthog_plugins.configure($1, $2::text::jsonb)", &[&plugin, &case.config])?;
     client.query(
         "SELECT posthog_plugins.set_attachment($1, key, file ->> 'file_name',
-                    file ->> 'content_type', convert_to(file ->> 'text', 'UTF8'))
+                    file ->> 'content_type',
+                    COALESCE(decode(file ->> 'base64', 'base64'),
+                             convert_to(file ->> 'text', 'UTF8')))
            FROM jsonb_each($2::text::jsonb) AS attachment (key, file)",
         &[&plugin, &case.attachments],
     )?;
@@ -89,6 +99,13 @@ fn set_up(client: &mut Client, plugin: &str, case: &Case) -> Result<(), Error> {
 
 fn transforms(client: &mut Client, plugin: &str, case: &Case) -> Result<(), String> {
     set_up(client, plugin, case).map_err(|error| described(&error))?;
+    for event in &case.before {
+        client
+            .query("SELECT process_event($1::text::jsonb)", &[event])
+            .map_err(|error| described(&error))?;
+    }
+    let logs = "SELECT message FROM posthog_plugins.logs WHERE source = 'CONSOLE'";
+    let logged_before = texts(client, logs).len();
     let outcome = client
         .query_one(
             "SELECT out IS NOT DISTINCT FROM $2::text::jsonb, out::text
@@ -100,7 +117,7 @@ fn transforms(client: &mut Client, plugin: &str, case: &Case) -> Result<(), Stri
         let found: Option<String> = outcome.get(1);
         return Err(format!("expected {:?}\n    found    {found:?}", case.expect));
     }
-    let logs = texts(client, "SELECT message FROM posthog_plugins.logs WHERE source = 'CONSOLE'");
+    let logs = texts(client, logs).split_off(logged_before);
     if logs != case.logs {
         return Err(format!("expected the logs {:?}\n    found    {logs:?}", case.logs));
     }
