@@ -69,10 +69,7 @@ impl Interrupts {
 
     /// Does work of PostgreSQL's while JavaScript is on the stack. An error of it stops JavaScript;
     /// after one nothing more is done.
-    pub fn shield<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+    pub fn shield<T>(&self, work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
         let stopped = || Err(Refusal::new("57014", "interrupted"));
         if self.pending.get() {
             return stopped();
@@ -156,11 +153,7 @@ impl Host for PgHost {
         self.network.cancel(request);
     }
 
-    fn store(
-        &self,
-        program: &Program,
-        operation: Operation,
-    ) -> Result<Reply, Refusal> {
+    fn store(&self, program: &Program, operation: Operation) -> Result<Reply, Refusal> {
         self.interrupts.shield(|| store::perform(program, operation))
     }
 

@@ -201,7 +201,8 @@ impl Store {
         let held = self.slots.entry(key).or_default();
         let (before, was_clean) = (held.slot.bytes(), held.slot.pending == Pending::Nothing);
         let reply = held.slot.perform(action, now())?;
-        let more = if was_clean { held.slot.bytes() } else { held.slot.bytes().saturating_sub(before) };
+        let more =
+            if was_clean { held.slot.bytes() } else { held.slot.bytes().saturating_sub(before) };
         self.take(more)?;
         Ok(reply)
     }

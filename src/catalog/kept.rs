@@ -126,11 +126,8 @@ struct Columns {
 impl Columns {
     fn of(effect: Effect) -> Self {
         let seconds = |micros: i64| micros as f64 / 1e6;
-        let columns =
-            |change, value, number| Columns { change, value, number, expires_at: None };
-        let json = |list: &[String]| {
-            Some(serde_json::Value::from(list.to_vec()).to_string())
-        };
+        let columns = |change, value, number| Columns { change, value, number, expires_at: None };
+        let json = |list: &[String]| Some(serde_json::Value::from(list.to_vec()).to_string());
         match effect {
             Effect::Put(Entry { content, expires_at }) => {
                 let expires_at = expires_at.map(seconds);

@@ -50,7 +50,8 @@ impl Host for Keeper {
 fn run(body: &str) -> (serde_json::Value, Rc<Keeper>) {
     let host = Rc::new(Keeper::default());
     let mut engine = Engine::new(host.clone());
-    let script = format!("exports.processEvent = async (event, meta) => {{ {body}; return event }}");
+    let script =
+        format!("exports.processEvent = async (event, meta) => {{ {body}; return event }}");
     let outcome = engine.process_event(&Rc::new(program(1, &script)), &to_jsonb("{}"));
     assert_eq!(outcome.failure, None, "{body}");
     (after(&outcome, "{}").unwrap(), host)
@@ -84,8 +85,16 @@ fn the_parts_are_frozen_and_the_same_each_time() {
     assert_eq!(
         event["keys"],
         serde_json::json!([
-            "config", "attachments", "global", "cache", "storage", "utils", "jobs", "metrics",
-            "geoip", "logger"
+            "config",
+            "attachments",
+            "global",
+            "cache",
+            "storage",
+            "utils",
+            "jobs",
+            "metrics",
+            "geoip",
+            "logger"
         ])
     );
 }

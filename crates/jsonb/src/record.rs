@@ -2,9 +2,7 @@
 //! is laid out once, and each object is written straight into its place.
 
 use crate::decimal::Decimal;
-use crate::layout::{
-    Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_FLAG, OFFSET_STRIDE, WORD, align,
-};
+use crate::layout::{Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_STRIDE, WORD, align};
 use crate::numeric::{Header, varlena_word};
 use crate::{Error, Limits, Ref, Result};
 
@@ -49,7 +47,7 @@ impl Record {
             check_string(key)?;
             let start = end;
             end += key.len();
-            beginning.extend_from_slice(&entry(Kind::String, child, start, end).0.to_ne_bytes());
+            beginning.extend_from_slice(&entry(Kind::String, child, start, end).to_bytes());
         }
         beginning.resize(WORD + 2 * keys.len() * WORD, 0);
         keys.iter().for_each(|key| beginning.extend_from_slice(key.as_bytes()));
@@ -159,19 +157,19 @@ impl Record {
         let child = self.pairs + self.values;
         let place = WORD + child * WORD;
         let entry = entry(kind, child, start, end);
-        self.payload[place..place + WORD].copy_from_slice(&entry.0.to_ne_bytes());
+        self.payload[place..place + WORD].copy_from_slice(&entry.to_bytes());
         self.values += 1;
         Ok(())
     }
 }
 
 fn entry(kind: Kind, child: usize, start: usize, end: usize) -> Entry {
-    let what = if child.is_multiple_of(OFFSET_STRIDE) {
-        end as u32 | OFFSET_FLAG
+    let entry = Entry::from(kind);
+    if child.is_multiple_of(OFFSET_STRIDE) {
+        entry.with_end(end)
     } else {
-        (end - start) as u32
-    };
-    Entry(kind as u32 | what)
+        entry.with_length(end - start)
+    }
 }
 
 fn check_string(value: &str) -> Result<()> {

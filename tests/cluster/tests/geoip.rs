@@ -68,7 +68,8 @@ fn a_flat_record_gets_the_same_shape() {
     let mut client = cluster.create_database("flat");
     client.add_plugin("locate", LOCATE);
     let file = directory("flat").join("city.mmdb");
-    let record = json!({"city": "London", "country_code": "GB", "latitude": "51.5", "state1": "England"});
+    let record =
+        json!({"city": "London", "country_code": "GB", "latitude": "51.5", "state1": "England"});
     fs::write(&file, database(&[([81, 2, 69, 0], 24, record)])).unwrap();
     use_file(&mut client, &file);
     let found = locate(&mut client, "81.2.69.1");

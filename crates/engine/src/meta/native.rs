@@ -3,9 +3,7 @@
 use std::rc::Rc;
 
 use rquickjs::function::Opt;
-use rquickjs::{
-    Array, Ctx, Error, Exception, Function, IntoJs, Result, String as JsString, Value,
-};
+use rquickjs::{Array, Ctx, Error, Exception, Function, IntoJs, Result, String as JsString, Value};
 
 use crate::globals::{pay, with_utf8};
 use crate::host::{Host, Task};
@@ -268,7 +266,8 @@ mod tests {
     #[test]
     fn what_jsonb_cannot_hold_is_replaced_and_nothing_else() {
         let text = r#"{"a\\u0000":"\u0000\ud83d\\ud83d\"\u0001[","b":[{"é":"\n"}]}"#;
-        let expected = "{\"a\\\\u0000\":\"\u{FFFD}\u{FFFD}\\\\ud83d\\\"\\u0001[\",\"b\":[{\"é\":\"\\n\"}]}";
+        let expected =
+            "{\"a\\\\u0000\":\"\u{FFFD}\u{FFFD}\\\\ud83d\\\"\\u0001[\",\"b\":[{\"é\":\"\\n\"}]}";
         assert_eq!(for_jsonb(text).as_deref(), Some(expected));
     }
 

@@ -27,9 +27,7 @@ pub enum Pending {
     /// Each adds to what is stored.
     Changes(Vec<Change>),
     /// The state, whatever is stored.
-    All {
-        at: i64,
-    },
+    All { at: i64 },
 }
 
 impl Slot {
@@ -134,7 +132,12 @@ impl Slot {
             Some(entry) => {
                 let text = text(entry)?;
                 text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(
-                    || Refusal::new(NOT_A_NUMBER, format!("the value is not a number: {text:.100}")),
+                    || {
+                        Refusal::new(
+                            NOT_A_NUMBER,
+                            format!("the value is not a number: {text:.100}"),
+                        )
+                    },
                 )?
             }
             None => 0.0,
@@ -247,7 +250,6 @@ fn later(now: i64, seconds: f64) -> i64 {
     now.saturating_add((seconds.clamp(0.0, TEN_THOUSAND_YEARS) * 1e6) as i64)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,10 +300,7 @@ mod tests {
         assert_eq!(slot.perform(Action::Range(-2.0, 9.0), 0), list(&["b", "a"]));
         assert_eq!(slot.perform(Action::Range(2.0, 1.0), 0), list(&[]));
         assert_eq!(slot.perform(Action::Pop(1.0), 0), list(&["c"]));
-        assert_eq!(
-            slot.perform(Action::Remove(-1.0, "a".to_owned()), 0),
-            Ok(Reply::Number(1.0))
-        );
+        assert_eq!(slot.perform(Action::Remove(-1.0, "a".to_owned()), 0), Ok(Reply::Number(1.0)));
         assert_eq!(slot.perform(Action::Length, 0), Ok(Reply::Number(1.0)));
         assert_eq!(slot.perform(Action::Pop(9.0), 0), list(&["b"]));
         assert_eq!(slot.perform(Action::Pop(9.0), 0), Ok(Reply::Missing));
@@ -310,17 +309,17 @@ mod tests {
 
     #[test]
     fn what_two_pop_at_once_both_get_and_the_rest_stays() {
-        let stored = replay(None, &[{
-            let mut slot = Slot::default();
-            slot.perform(push(&["c", "b", "a"]), 0).unwrap();
-            slot
-        }]);
+        let stored = replay(
+            None,
+            &[{
+                let mut slot = Slot::default();
+                slot.perform(push(&["c", "b", "a"]), 0).unwrap();
+                slot
+            }],
+        );
         let mut slots = [Slot::stored(stored.clone()), Slot::stored(stored.clone())];
         for slot in &mut slots {
-            assert_eq!(
-                slot.perform(Action::Pop(1.0), 0),
-                Ok(Reply::List(vec!["a".to_owned()]))
-            );
+            assert_eq!(slot.perform(Action::Pop(1.0), 0), Ok(Reply::List(vec!["a".to_owned()])));
         }
         let left = Slot::stored(replay(stored, &slots)).perform(Action::Length, 0);
         assert_eq!(left, Ok(Reply::Number(2.0)));
