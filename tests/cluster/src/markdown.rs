@@ -1,7 +1,44 @@
-//! The SQL of a Markdown page and the output that the page says it has.
+//! The blocks of a Markdown page, and the SQL among them with the output that the page says it has.
 //!
-//! A block is run when its fence says `sql`, and not when it says `sql skip`. A `text` block after
-//! it, with nothing but blank lines between, is its output.
+//! SQL is run when its fence says `sql`, and not when it says `sql skip`. A `text` block after it,
+//! with nothing but blank lines between, is its output.
+
+/// What stands between two fences.
+#[derive(Debug, PartialEq)]
+pub struct Block {
+    /// Where it begins, counted from 1.
+    pub line: usize,
+    /// What the fence says.
+    pub language: String,
+    pub body: String,
+    /// Whether nothing but blank lines is between it and the block before.
+    pub adjoins: bool,
+}
+
+/// All blocks of a page, in order.
+#[must_use]
+pub fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines().enumerate();
+    let mut adjoins = false;
+    while let Some((number, line)) = lines.next() {
+        let Some(language) = line.trim_start().strip_prefix("```") else {
+            adjoins &= line.trim().is_empty();
+            continue;
+        };
+        let indent = line.len() - line.trim_start().len();
+        let body: Vec<&str> = lines
+            .by_ref()
+            .map(|(_, line)| line)
+            .take_while(|line| line.trim() != "```")
+            .map(|line| line.get(indent..).unwrap_or_default())
+            .collect();
+        let (language, body) = (language.trim().to_owned(), body.join("\n"));
+        blocks.push(Block { line: number + 1, language, body, adjoins });
+        adjoins = true;
+    }
+    blocks
+}
 
 /// A block of SQL to run.
 #[derive(Debug, PartialEq)]
@@ -16,28 +53,14 @@ pub struct Example {
 #[must_use]
 pub fn examples(page: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    let mut lines = page.lines().enumerate();
-    // Only blank lines since the end of the last example's SQL.
     let mut awaits_output = false;
-    while let Some((number, line)) = lines.next() {
-        let Some(language) = line.trim_start().strip_prefix("```") else {
-            awaits_output &= line.trim().is_empty();
-            continue;
-        };
-        let indent = line.len() - line.trim_start().len();
-        let body: Vec<&str> = lines
-            .by_ref()
-            .map(|(_, line)| line)
-            .take_while(|line| line.trim() != "```")
-            .map(|line| line.get(indent..).unwrap_or_default())
-            .collect();
-        let body = body.join("\n");
-        match (language.trim(), examples.last_mut()) {
-            ("sql", _) => examples.push(Example { line: number + 1, sql: body, output: None }),
-            ("text", Some(last)) if awaits_output => last.output = Some(body),
+    for Block { line, language, body, adjoins } in blocks(page) {
+        match (language.as_str(), examples.last_mut()) {
+            ("sql", _) => examples.push(Example { line, sql: body, output: None }),
+            ("text", Some(last)) if awaits_output && adjoins => last.output = Some(body),
             _ => {}
         }
-        awaits_output = language.trim() == "sql";
+        awaits_output = language == "sql";
     }
     examples
 }
