@@ -378,7 +378,7 @@ fn is_there() -> bool {
 }
 
 fn is_drawn() -> bool {
-    RandomState::new().hash_one(()) % LOOKED_AT_ONCE_IN == 0
+    RandomState::new().hash_one(()).is_multiple_of(LOOKED_AT_ONCE_IN)
 }
 
 /// Listens to the ends of transactions and savepoints.

@@ -13,10 +13,11 @@ pub fn allow(target: Target<'_>, hosts: Vec<Option<String>>) -> Result<Vec<Strin
     let hosts: Option<Vec<String>> = hosts.into_iter().collect();
     let hosts = hosts.ok_or(Error::HostIsNull)?;
     let rules = Rules::parse(hosts.iter().map(String::as_str)).map_err(Error::BadHost)?;
-    // What is near the server trusts it, and lends its rights to whoever comes from there.
     // SAFETY: asks for the role that called.
+    let is_superuser = unsafe { pg_sys::superuser() };
+    // What is near the server trusts it, and lends its rights to whoever comes from there.
     if let Some(entry) = rules.first_private()
-        && !unsafe { pg_sys::superuser() }
+        && !is_superuser
     {
         return Err(Error::PrivateHost(entry));
     }

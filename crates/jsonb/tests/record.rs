@@ -1,10 +1,11 @@
 //! A record gives the bytes that the writer gives for the same object.
 
+#![allow(clippy::unwrap_used)] // in helpers, where clippy does not see a test
+
 use jsonb::{Document, Error, Record, Ref, Writer};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
-#[path = "common/mod.rs"]
 mod common;
 
 use common::payload;
