@@ -37,14 +37,36 @@ pub fn database(networks: &[([u8; 4], u8, Value)]) -> Vec<u8> {
     file.extend([0; 16]);
     file.extend(data);
     file.extend(b"\xAB\xCD\xEFMaxMind.com");
-    let metadata = json!({
-        "binary_format_major_version": 2, "binary_format_minor_version": 0,
-        "build_epoch": 1_700_000_000, "database_type": "Test-City", "description": {"en": "Test"},
-        "ip_version": 4, "languages": ["en"], "node_count": count, "record_size": 32,
-    });
-    encode(&metadata, &mut file);
+    // Readers insist on the width of each of these.
+    let numbers = [
+        ("binary_format_major_version", U16, 2),
+        ("binary_format_minor_version", U16, 0),
+        ("build_epoch", U64, 1_700_000_000),
+        ("ip_version", U16, 4),
+        ("node_count", U32, count as u64),
+        ("record_size", U16, 32),
+    ];
+    let others = [
+        ("database_type", json!("Test-City")),
+        ("description", json!({"en": "Test"})),
+        ("languages", json!(["en"])),
+    ];
+    control(7, numbers.len() + others.len(), &mut file);
+    for (name, width, value) in numbers {
+        encode(&json!(name), &mut file);
+        number(width, value, &mut file);
+    }
+    for (name, value) in others {
+        encode(&json!(name), &mut file);
+        encode(&value, &mut file);
+    }
     file
 }
+
+/// The kinds of whole numbers, by their widest value.
+const U16: u8 = 5;
+const U32: u8 = 6;
+const U64: u8 = 9;
 
 #[derive(Clone, Copy)]
 enum Side {
@@ -58,18 +80,11 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
             control(2, text.len(), out);
             out.extend(text.as_bytes());
         }
-        Value::Number(number) => match number.as_u64() {
-            Some(number) => {
-                let bytes = number.to_be_bytes();
-                let skipped = bytes.iter().take_while(|byte| **byte == 0).count();
-                // Metadata has numbers of several widths; readers take the widest for each.
-                let (kind, longest) = if number >> 32 > 0 { (9, 8) } else { (6, 4) };
-                control(kind, (8 - skipped).min(longest), out);
-                out.extend(&bytes[skipped..]);
-            }
+        Value::Number(value) => match value.as_u64() {
+            Some(value) => number(if value >> 32 > 0 { U64 } else { U32 }, value, out),
             None => {
                 control(3, 8, out);
-                out.extend(number.as_f64().unwrap().to_be_bytes());
+                out.extend(value.as_f64().unwrap().to_be_bytes());
             }
         },
         Value::Object(members) => {
@@ -86,6 +101,13 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
         Value::Bool(value) => control(14, usize::from(*value), out),
         Value::Null => panic!("there is no null in such a database"),
     }
+}
+
+fn number(kind: u8, value: u64, out: &mut Vec<u8>) {
+    let bytes = value.to_be_bytes();
+    let skipped = bytes.iter().take_while(|byte| **byte == 0).count();
+    control(kind, 8 - skipped, out);
+    out.extend(&bytes[skipped..]);
 }
 
 /// The kind and the length of what follows.

@@ -68,7 +68,15 @@ fn uninstalling_leaves_no_row_anywhere() {
     let mut client = cluster.create_database("gone");
     let manifest = r#"{"name": "Gone", "config": [
         {"key": "token", "type": "string", "secret": true}, {"key": "file", "type": "attachment"}]}"#;
-    let source = "export function processEvent() { console.log('here'); throw new Error('no') }";
+    let source = "
+        export const metrics = { calls: 'sum' }
+        export async function processEvent(event, { cache, storage, jobs, metrics }) {
+            console.log('here')
+            metrics.calls.increment(1)
+            posthog.capture('seen')
+            await Promise.all([cache.set('a', 1), storage.set('a', 1), jobs.later({}).runIn(1, 'day')])
+            throw new Error('no')
+        }";
     install(&mut client, source, manifest);
     for team in 1..=2 {
         client.run(&format!(
