@@ -209,7 +209,7 @@ fn the_api_is_asked_with_the_keys_of_the_plugin() {
     assert_eq!(request.method, "GET");
     assert_eq!(
         request.url,
-        "https://app.posthog.com/api/projects/7/persons?email=a&token=phc&limit=2"
+        "https://app.posthog.com/api/projects/7/persons?email=a&limit=2&token=phc"
     );
     assert!(request.headers.contains(&("authorization".to_owned(), "Bearer phx".to_owned())));
     assert!(request.body.is_empty());

@@ -11,8 +11,10 @@ fn captured_events_belong_to_the_transaction() {
                posthog.capture("seen", { distinct_id: event.distinct_id, text: "a\0b\ud800", n: 1 });
                posthog.capture("other", { timestamp: "2024-01-01T00:00:00Z" });
                return event }', '{"name": "Capturing"}');
-           SELECT posthog_plugins.enable('capturing', 2);
-           BEGIN; SELECT process_event('{"event": "e", "team_id": 2, "distinct_id": "me"}'); ROLLBACK;
+           SELECT posthog_plugins.enable('capturing', 2)"#,
+    );
+    client.run(
+        r#"BEGIN; SELECT process_event('{"event": "e", "team_id": 2, "distinct_id": "me"}'); ROLLBACK;
            BEGIN; SAVEPOINT a; SELECT process_event('{"event": "e", "team_id": 2}'); ROLLBACK TO a;
            COMMIT"#,
     );

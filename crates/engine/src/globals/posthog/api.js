@@ -21,7 +21,6 @@
       path = path.replaceAll("@current", `${team}`);
     }
     const url = new URL(`${`${host}`.replace(/\/+$/, "")}/${path.replace(/^\/+/, "")}`);
-    url.searchParams.set("token", projectApiKey);
     const sent = { method, headers: { Authorization: `Bearer ${personalApiKey}`, ...headers } };
     if (method === "GET") {
       for (const name of Object.keys(data ?? {})) url.searchParams.append(name, data[name]);
@@ -30,6 +29,7 @@
       if (!hasType) sent.headers["Content-Type"] = "application/json";
       sent.body = JSON.stringify(data ?? {});
     }
+    url.searchParams.append("token", projectApiKey);
     return fetch(url.toString(), sent);
   };
 
