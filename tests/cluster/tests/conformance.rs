@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
 use cluster::markdown::{Block, blocks};
+use cluster::mmdb::database;
 use cluster::{Cluster, Session, repository};
+use serde_json::json;
 
 /// A section of a page.
 struct Case {
@@ -30,6 +32,7 @@ struct Step {
 fn every_case_does_as_in_posthog() {
     let cluster = Cluster::start();
     drop(cluster.create_database("model"));
+    let places = places();
     let cases = Mutex::new(cases().into_iter());
     let reports = thread::scope(|scope| {
         // As many as there is use for: a case mostly waits for its server and for its plugin.
@@ -39,13 +42,14 @@ fn every_case_does_as_in_posthog() {
                     let mut report = String::new();
                     loop {
                         let Some(case) = cases.lock().unwrap().next() else { return report };
-                        run(&cluster, &case, &mut report);
+                        run(&cluster, &places, &case, &mut report);
                     }
                 })
             })
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect::<String>()
     });
+    fs::remove_file(places).unwrap();
     assert!(reports.is_empty(), "{reports}");
 }
 
@@ -129,11 +133,21 @@ fn steps(blocks: Vec<Block>) -> Vec<Step> {
     steps
 }
 
-fn run(cluster: &Cluster, Case { id, page, steps }: &Case, report: &mut String) {
+/// A database of places that the server can read.
+fn places() -> PathBuf {
+    let file = std::env::temp_dir().join(format!("places-{}.mmdb", std::process::id()));
+    let place = json!({"city": {"names": {"en": "Linköping"}}});
+    fs::write(&file, database(&[([89, 160, 20, 0], 24, place)])).unwrap();
+    file
+}
+
+fn run(cluster: &Cluster, places: &Path, Case { id, page, steps }: &Case, report: &mut String) {
     let database = id.to_lowercase().replace('-', "_");
     cluster.connect("postgres").run(&format!("CREATE DATABASE {database} TEMPLATE model"));
-    let mut script =
-        String::from("\\pset format unaligned\n\\pset tuples_only on\n\\set VERBOSITY terse\n");
+    let mut script = format!(
+        "\\pset format unaligned\n\\pset tuples_only on\n\\set VERBOSITY terse\n\\set places '{}'\n",
+        places.display()
+    );
     for step in steps {
         writeln!(script, "\\echo {MARK}\n{}", step.script).unwrap();
     }
