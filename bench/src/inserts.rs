@@ -29,7 +29,11 @@ const TABLES: &str = "
             RETURN NEW;
         END $$;
     CREATE TRIGGER greet BEFORE INSERT ON by_plpgsql FOR EACH ROW EXECUTE FUNCTION greet();
+    CREATE TABLE plain_lz4 (event jsonb COMPRESSION lz4 NOT NULL);
+    CREATE TABLE attached_lz4 (event jsonb COMPRESSION lz4 NOT NULL);
+    SELECT posthog_plugins.attach('attached_lz4', 'event');
     CREATE TABLE staging (LIKE plain);
+    CREATE TABLE texts AS SELECT event::text AS event FROM many;
     CREATE TABLE one AS SELECT event FROM many LIMIT 1;
     CREATE TABLE columns (uuid uuid, event text, distinct_id text, team_id int, ip inet,
                           site_url text, timestamp timestamptz, now timestamptz, properties jsonb);
@@ -56,6 +60,7 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
     vec![
         insert_select(&client, effort),
         insert_columns(&client, effort),
+        insert_texts(&client, effort),
         copy(&client, &file, effort),
         single_rows(cluster, 1, effort),
         single_rows(cluster, 8, effort),
@@ -109,7 +114,7 @@ fn insert_select(client: &RefCell<Client>, effort: Effort) -> Storing {
         ("PL/pgSQL trigger", "by_plpgsql", from_many("by_plpgsql")),
     ];
     Storing {
-        way: format!("`INSERT ... SELECT` of {} events in one column", effort.rows),
+        way: format!("`INSERT ... SELECT` of {} stored events in one column", effort.rows),
         subjects: take_turns(client, subjects, effort),
     }
 }
@@ -127,7 +132,23 @@ fn insert_columns(client: &RefCell<Client>, effort: Effort) -> Storing {
         ),
     ];
     Storing {
-        way: format!("`INSERT ... SELECT` of {} events in nine columns", effort.rows),
+        way: format!("`INSERT ... SELECT` of {} stored events in nine columns", effort.rows),
+        subjects: take_turns(client, subjects, effort),
+    }
+}
+
+fn insert_texts(client: &RefCell<Client>, effort: Effort) -> Storing {
+    eprintln!("INSERT ... SELECT of texts");
+    let from_texts = |table: &str| format!("INSERT INTO {table} SELECT event::jsonb FROM texts");
+    let subjects = [
+        ("no trigger", "plain", from_texts("plain")),
+        ("attached", "attached", from_texts("attached")),
+        ("PL/pgSQL trigger", "by_plpgsql", from_texts("by_plpgsql")),
+        ("no trigger, column with lz4", "plain_lz4", from_texts("plain_lz4")),
+        ("attached, column with lz4", "attached_lz4", from_texts("attached_lz4")),
+    ];
+    Storing {
+        way: format!("`INSERT ... SELECT` of {} events that come as text", effort.rows),
         subjects: take_turns(client, subjects, effort),
     }
 }

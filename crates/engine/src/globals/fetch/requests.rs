@@ -79,6 +79,9 @@ impl Requests {
     /// Ends what a call has left behind.
     pub(crate) fn abandon(&self) {
         self.bytes.set(0);
+        if !self.are_under_way() {
+            return;
+        }
         for (number, _) in self.under_way.borrow_mut().drain() {
             self.host.cancel(number);
         }
