@@ -64,7 +64,7 @@ impl Breaker {
             return None;
         }
         let message = format!("paused: {}", pause.reason);
-        Some(Failure { kind: FailureKind::Suspended, message, stack: None })
+        Some(Failure { kind: FailureKind::Suspended, message, stack: None, retriable: true })
     }
 
     /// Counts a call that was made. Returns the reason for the pause that begins with it.

@@ -4,7 +4,9 @@
 pub mod api;
 mod backtest;
 mod cases;
+mod delivery;
 mod host;
+mod method;
 mod responses;
 mod trial;
 
@@ -18,9 +20,44 @@ use crate::chain::{self, Next};
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::settings;
+use delivery::Delivery;
 use host::{DryHost, Line};
+use method::Method;
 use responses::Responses;
 use trial::Trial;
+
+/// A plugin that is tried, from setup to teardown.
+trait Rehearsal {
+    /// One event, or whatever else its function is given.
+    fn run(&mut self, given: &[u8]) -> Result<Run>;
+
+    /// Tears the plugin down; returns what it said.
+    fn end(&mut self) -> Vec<Line>;
+}
+
+fn rehearsal(trial: Trial, responses: Responses, method: Method) -> Box<dyn Rehearsal> {
+    match method {
+        Method::ProcessEvent => Box::new(Bench::new(trial, responses)),
+        method => Box::new(Delivery::new(trial, responses, method)),
+    }
+}
+
+/// One call, from setup to teardown.
+fn once(trial: Trial, responses: Responses, method: Method, given: &[u8]) -> Result<Run> {
+    let mut rehearsal = rehearsal(trial, responses, method);
+    let mut run = rehearsal.run(given)?;
+    run.lines.extend(rehearsal.end());
+    Ok(run)
+}
+
+/// Bytes that a runtime takes which is not the plugin's.
+fn empty_runtime(host: &Rc<DryHost>) -> usize {
+    let mut engine = Engine::new(host.clone());
+    engine.set_limits(settings::limits());
+    // Has it make one. Should that fail, so will the plugin.
+    let _ = engine.check("", "");
+    engine.memory_used()
+}
 
 /// What a plugin did with an event.
 struct Run {
@@ -42,6 +79,10 @@ enum Effect {
     Unchanged,
     Changed,
     Dropped,
+    /// It did well, and had no event to change.
+    Done,
+    /// It failed, and would be called again.
+    Retried,
     Failed,
 }
 
@@ -52,6 +93,8 @@ impl Effect {
             Effect::Unchanged => "unchanged",
             Effect::Changed => "changed",
             Effect::Dropped => "dropped",
+            Effect::Done => "done",
+            Effect::Retried => "retry",
             Effect::Failed => "failed",
         }
     }
@@ -72,20 +115,29 @@ impl Bench {
         let host = Rc::new(DryHost::new(trial.link.program.clone(), responses));
         let mut engine = Engine::new(host.clone());
         engine.set_limits(settings::limits());
-        // Has it make its runtime, which is not the plugin's. Should that fail, so will the plugin.
-        let _ = engine.check("", "");
-        let empty = engine.memory_used();
+        let empty = empty_runtime(&host);
         Bench { trial, host, engine, empty, setup_milliseconds: None }
     }
 
-    /// One event, from setup to teardown.
-    fn once(trial: Trial, responses: Responses, event: &[u8]) -> Result<Run> {
-        let mut bench = Bench::new(trial, responses);
-        let mut run = bench.run(event)?;
-        run.lines.extend(bench.end());
-        Ok(run)
+    /// Loads the plugin and sets it up, once.
+    fn set_up(&mut self) -> std::result::Result<(), Failure> {
+        if self.setup_milliseconds.is_some() {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let set_up = self.engine.set_up(&self.trial.link.program);
+        self.host.rethrow();
+        self.setup_milliseconds = Some(milliseconds_since(begin));
+        set_up
     }
 
+    fn memory_bytes(&self) -> i64 {
+        let bytes = self.engine.memory_peak().saturating_sub(self.empty);
+        i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
+}
+
+impl Rehearsal for Bench {
     /// The event has to be an object.
     fn run(&mut self, event: &[u8]) -> Result<Run> {
         chain::open(event)?;
@@ -129,20 +181,7 @@ impl Bench {
         })
     }
 
-    /// Loads the plugin and sets it up, once.
-    fn set_up(&mut self) -> std::result::Result<(), Failure> {
-        if self.setup_milliseconds.is_some() {
-            return Ok(());
-        }
-        let begin = Instant::now();
-        let set_up = self.engine.set_up(&self.trial.link.program);
-        self.host.rethrow();
-        self.setup_milliseconds = Some(milliseconds_since(begin));
-        set_up
-    }
-
-    /// Tears the plugin down; returns what it said.
-    fn end(mut self) -> Vec<Line> {
+    fn end(&mut self) -> Vec<Line> {
         let failure = self.engine.tear_down(self.trial.link.program.id);
         self.host.rethrow();
         let mut lines = self.host.take_lines();
@@ -150,11 +189,6 @@ impl Bench {
             lines.push(Line::error(format!("teardownPlugin failed: {failure}")));
         }
         lines
-    }
-
-    fn memory_bytes(&self) -> i64 {
-        let bytes = self.engine.memory_peak().saturating_sub(self.empty);
-        i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 }
 

@@ -87,6 +87,9 @@ pub enum Error {
     #[error("responses are not valid: {0}")]
     BadResponses(String),
 
+    #[error("a dry run cannot call \"{0}\"")]
+    BadMethod(String),
+
     #[error("plugin \"{0}\" came without cases")]
     NoCases(String),
 
@@ -235,6 +238,7 @@ impl Error {
             | Error::ConfigIsNotAnObject(_)
             | Error::BadPosition
             | Error::BadResponses(_)
+            | Error::BadMethod(_)
             | Error::CasesAreNotAList
             | Error::BadErrorPolicy(_)
             | Error::BadHost(_)
@@ -340,6 +344,10 @@ impl Error {
             Error::BadResponses(_) => {
                 "For example: responses => '{\"GET https://example.com/*\": {\"status\": 200, \
                  \"body\": {\"rate\": 7}}}'."
+            }
+            Error::BadMethod(_) => {
+                "It calls processEvent, onEvent, onSnapshot, exportEvents, composeWebhook, \
+                 getSettings, runEveryMinute, runEveryHour, runEveryDay, and jobs as jobs.name."
             }
             Error::NoCases(_) => "Give them in the call: cases => '[...]'.",
             Error::CasesAreNotAList => {

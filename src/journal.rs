@@ -181,6 +181,7 @@ pub fn kind_name(kind: FailureKind) -> &'static str {
         Kind::Interrupted => "interrupted",
         Kind::BadResult => "bad result",
         Kind::TeamChanged => "team changed",
+        Kind::NotFound => "not found",
         Kind::Suspended => "suspended",
     }
 }

@@ -11,9 +11,10 @@ use serde_json::{Map, Value};
 
 use super::backtest::{Backtest, Finding, Rows};
 use super::host::Line;
+use super::method::Method;
 use super::responses::Responses;
 use super::trial::Trial;
-use super::{Bench, Effect, Run, cases};
+use super::{Effect, Run, cases, once};
 use crate::catalog::configs::Target;
 use crate::catalog::{teams, trials};
 use crate::chain::{self, Next};
@@ -25,6 +26,7 @@ type Tested = (String, Option<Json>, Json, Json, Option<String>, Option<String>,
 
 /// Runs an installed plugin on an event and shows what it does. Writes nothing.
 #[pg_extern(schema = "posthog_plugins", name = "test")]
+#[allow(clippy::too_many_arguments)] // All but two have defaults.
 fn try_plugin(
     plugin: &str,
     event: Json,
@@ -33,6 +35,7 @@ fn try_plugin(
     team_id: default!(Option<i32>, "NULL"),
     label: default!(&str, "''"),
     responses: default!(Option<JsonB>, "NULL"),
+    method: default!(&str, "'processEvent'"),
 ) -> Result<
     TableIterator<
         'static,
@@ -51,7 +54,7 @@ fn try_plugin(
     ErrorReport,
 > {
     let trial = trial(Target::of_caller(plugin, team_id, label)?, config, version)?;
-    Ok(TableIterator::once(tested(trial, responses, &event)?))
+    Ok(TableIterator::once(tested(trial, responses, method, &event)?))
 }
 
 /// The same with a source that is not installed.
@@ -62,6 +65,7 @@ fn try_source(
     manifest: default!(JsonB, "'{}'"),
     config: default!(Option<JsonB>, "NULL"),
     responses: default!(Option<JsonB>, "NULL"),
+    method: default!(&str, "'processEvent'"),
 ) -> Result<
     TableIterator<
         'static,
@@ -81,7 +85,7 @@ fn try_source(
 > {
     let config = config.map_or(Ok(Map::new()), |config| settings("", config))?;
     let trial = Trial::source(source, manifest.0, config)?;
-    Ok(TableIterator::once(tested(trial, responses, &event)?))
+    Ok(TableIterator::once(tested(trial, responses, method, &event)?))
 }
 
 /// Shows what each plugin of the chain does to an event, in order. Writes nothing.
@@ -120,7 +124,8 @@ fn explain(
             continue;
         }
         let (plugin, label) = (trial.link.program.plugin.clone(), trial.link.label.clone());
-        let run = Bench::once(trial, Responses::parse(responses.clone())?, &current.0)?;
+        let responses = Responses::parse(responses.clone())?;
+        let run = once(trial, responses, Method::ProcessEvent, &current.0)?;
         let (next, result) = (run.next, run.result.clone());
         let (outcome, after, changes, logs, error, stack, time, setup, memory) = row(run)?;
         rows.push((
@@ -249,9 +254,14 @@ fn settings(plugin: &str, config: JsonB) -> error::Result<Map<String, Value>> {
     }
 }
 
-fn tested(trial: Trial, responses: Option<JsonB>, event: &Json) -> error::Result<Tested> {
+fn tested(
+    trial: Trial,
+    responses: Option<JsonB>,
+    method: &str,
+    event: &Json,
+) -> error::Result<Tested> {
     let responses = Responses::parse(responses.map(|responses| responses.0))?;
-    row(Bench::once(trial, responses, &event.0)?)
+    row(once(trial, responses, Method::parse(method)?, &event.0)?)
 }
 
 fn row(run: Run) -> error::Result<Tested> {

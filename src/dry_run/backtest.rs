@@ -6,7 +6,7 @@ use pgrx::spi::{SpiResult, quote_identifier, quote_literal};
 
 use super::responses::Responses;
 use super::trial::Trial;
-use super::{Bench, Effect, Run};
+use super::{Bench, Effect, Rehearsal as _, Run};
 use crate::catalog::tables::{self, Table};
 use crate::chain;
 use crate::error::{Error, Result};
@@ -86,17 +86,17 @@ impl Backtest {
             }
             let run = bench.run(&event.0)?;
             match run.effect {
-                Effect::Unchanged => self.counts.unchanged += 1,
+                Effect::Unchanged | Effect::Done => self.counts.unchanged += 1,
                 Effect::Changed => self.counts.changed += 1,
                 Effect::Dropped => self.counts.dropped += 1,
-                Effect::Failed => self.counts.failed += 1,
+                Effect::Failed | Effect::Retried => self.counts.failed += 1,
             }
             if run.effect == Effect::Unchanged {
                 continue;
             }
             return Ok(Some(Finding { row_key, event, run: Some(run) }));
         }
-        if let Some(bench) = self.bench.take() {
+        if let Some(mut bench) = self.bench.take() {
             bench.end();
             self.counts.tell();
         }

@@ -7,9 +7,10 @@ use jsonb::{Object, Ref};
 use serde_json::{Map, Value};
 use source::manifest::FieldType;
 
+use super::method::Method;
 use super::responses::Responses;
 use super::trial::Trial;
-use super::{Bench, Run, changes, listed};
+use super::{Run, changes, listed, rehearsal};
 use crate::catalog::configs::Target;
 use crate::catalog::trials::{self, Version};
 use crate::error::{Error, Result};
@@ -61,10 +62,17 @@ fn judge(plugin: &str, version: &Version, fields: Object<'_>, verdict: &mut Verd
     let event = case.event.as_ref().ok_or("the case has neither event nor setup_error")?;
     let run = case.run(plugin, version, event)?;
     verdict.got = run.result.clone();
-    if let Some(failure) = run.failure {
-        return Err(format!("the plugin failed: {failure}"));
+    match (&case.outcome, &run.failure) {
+        (Some(outcome), _) if outcome == run.effect.name() => {}
+        (None, None) => {}
+        (Some(_), None) => return Err(format!("the outcome is {}", run.effect.name())),
+        (_, Some(failure)) => return Err(format!("the plugin failed: {failure}")),
     }
-    match (&case.expected, &run.result) {
+    // What is asked of others is nothing, unless the case says so.
+    let nothing = Json::parse("{}")?;
+    let is_processed = case.method == Method::ProcessEvent;
+    let expected = case.expected.as_ref().or((!is_processed).then_some(&nothing));
+    match (expected, &run.result) {
         (Some(_), None) => return Err("the event was dropped".to_owned()),
         (None, Some(_)) => return Err("the event was not dropped".to_owned()),
         (None, None) => {}
@@ -87,6 +95,10 @@ fn judge(plugin: &str, version: &Version, fields: Object<'_>, verdict: &mut Verd
 
 struct Case {
     name: Option<String>,
+    /// The function that it is about.
+    method: Method,
+    /// As the column `outcome` names it; unless given, anything but a failure.
+    outcome: Option<String>,
     config: Map<String, Value>,
     attachments: Map<String, Value>,
     /// Events that come before, of which only what the plugin keeps of them counts.
@@ -106,6 +118,8 @@ impl Case {
     fn parse(fields: Object<'_>) -> Found<Self> {
         let mut case = Case {
             name: None,
+            method: Method::ProcessEvent,
+            outcome: None,
             config: Map::new(),
             attachments: Map::new(),
             before: Vec::new(),
@@ -122,6 +136,10 @@ impl Case {
             match (key, value) {
                 (_, Ref::Null) => {}
                 ("name", Ref::String(name)) => case.name = Some(name.to_owned()),
+                ("method", Ref::String(name)) => {
+                    case.method = Method::parse(name).map_err(described)?;
+                }
+                ("outcome", Ref::String(outcome)) => case.outcome = Some(outcome.to_owned()),
                 ("config", Ref::Object(_)) => case.config = object(given()?),
                 ("attachments", Ref::Object(_)) => case.attachments = object(given()?),
                 ("before", Ref::Array(events)) => {
@@ -165,13 +183,13 @@ impl Case {
         Trial::given(target, version, self.config.clone(), Some(files))
             .and_then(|trial| {
                 let responses = Responses::parse(self.responses.clone())?;
-                let mut bench = Bench::new(trial, responses);
+                let mut rehearsal = rehearsal(trial, responses, self.method.clone());
                 for event in &self.before {
-                    bench.run(&event.0)?;
+                    rehearsal.run(&event.0)?;
                 }
-                let run = bench.run(&event.0)?;
+                let run = rehearsal.run(&event.0)?;
                 // What teardown says is not what a case is about.
-                bench.end();
+                rehearsal.end();
                 Ok(run)
             })
             .map_err(described)

@@ -16,6 +16,12 @@ use crate::host::Interrupts;
 use crate::json::Json;
 use crate::{geoip, store};
 
+/// What the requests of a dry run take together: more cannot be read.
+const MOST_ASKED_BYTES: usize = 4 << 20;
+
+/// About what a request takes without its body.
+const REQUEST_BYTES: usize = 512;
+
 /// A line of the console.
 pub struct Line {
     pub level: String,
@@ -55,6 +61,9 @@ pub struct DryHost {
     /// request can ask for a long one.
     waiting: RefCell<VecDeque<(u64, String, Rc<Reply>)>>,
     sent: Cell<u64>,
+    /// What the plugin asked of others, if that is to be shown.
+    asked: RefCell<Option<Vec<Request>>>,
+    asked_bytes: Cell<usize>,
     slots: RefCell<HashMap<Key, Slot>>,
 }
 
@@ -67,8 +76,34 @@ impl DryHost {
             responses,
             waiting: RefCell::default(),
             sent: Cell::default(),
+            asked: RefCell::default(),
+            asked_bytes: Cell::default(),
             slots: RefCell::default(),
         }
+    }
+
+    /// The same for a dry run that shows what the plugin asks of others.
+    pub fn noting_requests(program: Rc<Program>, responses: Responses) -> Self {
+        let host = DryHost::new(program, responses);
+        host.asked.replace(Some(Vec::new()));
+        host
+    }
+
+    /// What the plugin has asked since this was last called.
+    pub fn take_asked(&self) -> Vec<Request> {
+        self.asked_bytes.set(0);
+        self.asked.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Keeps a request to be shown, unless that becomes too much.
+    fn note(&self, request: &Request) -> std::result::Result<(), String> {
+        let Some(asked) = &mut *self.asked.borrow_mut() else { return Ok(()) };
+        self.asked_bytes.set(self.asked_bytes.get() + REQUEST_BYTES + request.body.len());
+        if self.asked_bytes.get() > MOST_ASKED_BYTES {
+            return Err("a dry run shows no more requests than this".to_owned());
+        }
+        asked.push(request.clone());
+        Ok(())
     }
 
     /// As [`Interrupts::rethrow`].
@@ -93,6 +128,7 @@ impl Host for DryHost {
     }
 
     fn send(&self, _program: i32, request: Request) -> std::result::Result<u64, String> {
+        self.note(&request)?;
         let masked = self.program.redact(request.url.clone());
         let reply = self.responses.reply(&request.method, &masked)?;
         let number = self.sent.get() + 1;

@@ -5,8 +5,8 @@ use rquickjs::function::IntoArgs;
 use rquickjs::promise::PromiseState;
 use rquickjs::{Ctx, Function, Promise, Value, qjs};
 
-use crate::engine::Tools;
 use crate::failure::{Failure, FailureKind};
+use crate::machine::Tools;
 use crate::waiting::wait;
 
 /// Calls the function and awaits what it returns.
@@ -61,12 +61,23 @@ fn as_promise<'js>(
     if let Some(promise) = returned.as_promise() {
         return Ok(Some(promise.clone()));
     }
-    if !returned.is_object() || !tools.views.then_of(returned)?.is_function() {
+    if !is_thenable(returned, tools)? {
         return Ok(None);
     }
     let (promise, resolve, _) = ctx.promise()?;
     resolve.call::<_, ()>((returned.clone(),))?;
     Ok(Some(promise))
+}
+
+/// Whether `await` would wait for it.
+pub(crate) fn is_thenable(value: &Value<'_>, tools: &Tools) -> rquickjs::Result<bool> {
+    Ok(value.is_object() && tools.views.then_of(value)?.is_function())
+}
+
+/// Runs jobs until none is left.
+pub(crate) fn run_jobs(ctx: &Ctx<'_>, tools: &Tools) -> Result<(), Failure> {
+    while run_job(ctx, tools)? {}
+    Ok(())
 }
 
 /// Runs jobs until none is left: a call ends when its floating promises and requests did. Timers that

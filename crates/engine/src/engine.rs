@@ -6,20 +6,14 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::Instant;
 
-use rquickjs::{Context, Ctx, Runtime, Value, qjs};
-
-use crate::allocator::{Meter, Metered};
+use crate::capabilities::Capabilities;
 use crate::failure::{Failure, FailureKind};
-use crate::globals::script::{self, Compiled};
-use crate::globals::{Rejections, Requests};
-use crate::host::Host;
+use crate::host::{Bystander, Host};
 use crate::limits::Limits;
+use crate::machine::{Machine, Tools};
 use crate::pauses::Pauses;
 use crate::program::Program;
 use crate::realm::Realm;
-use crate::timers::Timers;
-use crate::value::Views;
-use crate::watch::Watch;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,45 +50,23 @@ impl Outcome {
 pub struct Engine {
     host: Rc<dyn Host>,
     limits: Limits,
-    machine: Option<Machine>,
+    live: Option<Live>,
     pauses: Pauses,
     /// The most memory that runtimes before this one held at a time.
     peak: usize,
 }
 
-/// A runtime and what lives in it. Realms go first: their values need the runtime.
-struct Machine {
+/// Realms and the runtime they live in. Realms go first: their values need the runtime.
+struct Live {
     realms: HashMap<i32, Realm>,
-    runtime: Runtime,
-    tools: Tools,
-}
-
-/// So much more may be allocated before garbage is collected again. Nothing in a new realm is garbage,
-/// and going through all there are takes a millisecond in the midst of a session's first event.
-const ROOM_FOR_A_REALM: usize = 1 << 20;
-
-/// What every call into a runtime needs besides the realm.
-pub(crate) struct Tools {
-    pub(crate) host: Rc<dyn Host>,
-    pub(crate) watch: Rc<Watch>,
-    pub(crate) meter: Rc<Meter>,
-    pub(crate) limits: Limits,
-    pub(crate) rejections: Rejections,
-    pub(crate) requests: Rc<Requests>,
-    pub(crate) timers: Rc<Timers>,
-    pub(crate) views: Rc<Views>,
+    machine: Machine,
 }
 
 impl Engine {
     /// An engine that has not allocated anything yet.
     pub fn new(host: Rc<dyn Host>) -> Self {
-        Engine {
-            host,
-            limits: Limits::default(),
-            machine: None,
-            pauses: Pauses::default(),
-            peak: 0,
-        }
+        let (limits, pauses) = (Limits::default(), Pauses::default());
+        Engine { host, limits, live: None, pauses, peak: 0 }
     }
 
     /// Applies limits from the next call on, also to live realms.
@@ -103,8 +75,8 @@ impl Engine {
             return;
         }
         self.limits = limits;
-        if let Some(machine) = &mut self.machine {
-            machine.apply(limits);
+        if let Some(live) = &mut self.live {
+            live.machine.apply(limits);
         }
     }
 
@@ -125,12 +97,12 @@ impl Engine {
             return Outcome::failed(failure.clone());
         }
         // Taken out for the call: a panic on the way drops it instead of leaving it half-used.
-        let mut machine = match self.take_machine() {
-            Ok(machine) => machine,
+        let mut live = match self.take_live() {
+            Ok(live) => live,
             Err(failure) => return Outcome::failed(failure),
         };
         let id = program.id;
-        let outcome = match machine.process_event(program, event, begin) {
+        let outcome = match live.process_event(program, event, begin) {
             Ok(outcome) => {
                 match &outcome.failure {
                     Some(failure) if failure.kind.is_a_limit() => self.pauses.strike(id, failure),
@@ -146,116 +118,89 @@ impl Engine {
                 Outcome::failed(failure)
             }
         };
-        self.put_back(machine, outcome.failure.as_ref());
+        self.put_back(live, outcome.failure.as_ref());
         outcome
     }
 
     /// Loads the program and sets it up as its first event does. A failure shows again with that
     /// event.
     pub fn set_up(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
-        let mut machine = self.take_machine()?;
-        let prepared = machine.prepare(program);
-        self.put_back(machine, prepared.as_ref().err());
+        let mut live = self.take_live()?;
+        let prepared = live.prepare(program);
+        self.put_back(live, prepared.as_ref().err());
         prepared
     }
 
     /// Compiles a script without running it: what only the engine refuses, such as an invalid
     /// regular expression, is refused at install.
     pub fn check(&mut self, script: &str, script_name: &str) -> Result<(), Failure> {
-        let machine = self.take_machine()?;
-        let checked = Realm::check(&machine.runtime, script, script_name, &machine.tools);
-        self.put_back(machine, checked.as_ref().err());
+        let live = self.take_live()?;
+        let checked = live.machine.check(script, script_name);
+        self.put_back(live, checked.as_ref().err());
         checked
+    }
+
+    /// What the program can do. Its script runs for that, without `setupPlugin`, in a runtime of its
+    /// own that ends with it, and reaches nothing.
+    pub fn inspect(&self, program: &Rc<Program>) -> Result<Capabilities, Failure> {
+        let host = Rc::new(Bystander(self.host.clone()));
+        Capabilities::of(program, &Machine::new(host, self.limits)?)
     }
 
     /// Whether the program has a live realm.
     pub fn has_realm(&self, id: i32) -> bool {
-        self.machine.as_ref().is_some_and(|machine| machine.realms.contains_key(&id))
+        self.live.as_ref().is_some_and(|live| live.realms.contains_key(&id))
     }
 
     /// Calls `teardownPlugin` where the realm was set up, and removes the realm.
     pub fn tear_down(&mut self, id: i32) -> Option<Failure> {
         self.pauses.forget(id);
-        let mut machine = self.machine.take()?;
-        let failure = machine.realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
+        let mut live = self.live.take()?;
+        let Live { realms, machine } = &mut live;
+        let failure = realms.remove(&id).and_then(|realm| realm.tear_down(&machine.tools));
         machine.tools.abandon();
         // A realm is full of cycles; its memory is wanted now, not at the next threshold.
         machine.runtime.run_gc();
-        self.put_back(machine, failure.as_ref());
+        self.put_back(live, failure.as_ref());
         failure
     }
 
     /// Bytes that all realms hold together.
     pub fn memory_used(&self) -> usize {
-        self.machine.as_ref().map_or(0, |machine| machine.tools.meter.used())
+        self.live.as_ref().map_or(0, |live| live.machine.tools.meter.used())
     }
 
     /// The most bytes that all realms have held at a time.
     pub fn memory_peak(&self) -> usize {
-        self.machine.as_ref().map_or(0, |machine| machine.tools.meter.peak()).max(self.peak)
+        self.live.as_ref().map_or(0, |live| live.machine.tools.meter.peak()).max(self.peak)
     }
 
-    fn take_machine(&mut self) -> Result<Machine, Failure> {
-        match self.machine.take() {
-            Some(machine) => Ok(machine),
-            None => Machine::new(self.host.clone(), self.limits),
+    fn take_live(&mut self) -> Result<Live, Failure> {
+        match self.live.take() {
+            Some(live) => Ok(live),
+            None => {
+                let machine = Machine::new(self.host.clone(), self.limits)?;
+                Ok(Live { realms: HashMap::new(), machine })
+            }
         }
     }
 
     /// Keeps the runtime for the next call, unless this one's failure has shaken it, or a realm has
     /// ended and left jobs in the queue: they would run in the next plugin's call, in a context that
     /// may be gone.
-    fn put_back(&mut self, machine: Machine, failure: Option<&Failure>) {
-        machine.tools.watch.disarm();
-        machine.tools.abandon();
-        self.peak = self.peak.max(machine.tools.meter.peak());
+    fn put_back(&mut self, live: Live, failure: Option<&Failure>) {
+        let Machine { runtime, tools } = &live.machine;
+        tools.watch.disarm();
+        tools.abandon();
+        self.peak = self.peak.max(tools.meter.peak());
         let shaken = failure.is_some_and(|failure| failure.kind.ends_the_runtime());
-        if !shaken && !machine.runtime.is_job_pending() {
-            self.machine = Some(machine);
+        if !shaken && !runtime.is_job_pending() {
+            self.live = Some(live);
         }
     }
 }
 
-/// They hold what belongs to the runtime.
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.tools.abandon();
-        self.tools.rejections.take();
-        self.tools.views.clear();
-    }
-}
-
-impl Machine {
-    fn new(host: Rc<dyn Host>, limits: Limits) -> Result<Self, Failure> {
-        let watch = Watch::new(host.clone());
-        let meter = Meter::new(limits.memory, watch.clone());
-        let allocator = Metered(meter.clone());
-        let runtime = meter.while_building(|| Runtime::new_with_alloc(allocator));
-        let runtime = runtime.map_err(|_| no_memory())?;
-        let (polled, metered) = (watch.clone(), meter.clone());
-        runtime.set_interrupt_handler(Some(Box::new(move || {
-            let stop = polled.must_stop();
-            if stop {
-                metered.grant_an_error();
-            }
-            stop
-        })));
-        let rejections = Rejections::track(&runtime);
-        let requests = Requests::new(host.clone());
-        let timers = Rc::new(Timers::default());
-        let views = Views::new(meter.clone());
-        let tools = Tools { host, watch, meter, limits, rejections, requests, timers, views };
-        let mut machine = Machine { realms: HashMap::new(), runtime, tools };
-        machine.apply(limits);
-        Ok(machine)
-    }
-
-    fn apply(&mut self, limits: Limits) {
-        self.tools.limits = limits;
-        self.tools.meter.set_limit(limits.memory);
-        self.runtime.set_max_stack_size(limits.stack);
-    }
-
+impl Live {
     /// Loads the program's realm, and sets it up if it processes events.
     fn prepare(&mut self, program: &Rc<Program>) -> Result<(), Failure> {
         self.in_realm(program, |_, _, _| ())
@@ -284,87 +229,22 @@ impl Machine {
         program: &Rc<Program>,
         work: impl FnOnce(&Realm, &Tools, bool) -> T,
     ) -> Result<T, Failure> {
-        let (used, limit) = (self.tools.meter.used(), self.tools.limits.memory);
-        if used > limit / 2 {
-            // Of itself QuickJS would wait for half as much again, which the limit does not have.
-            self.runtime.set_gc_threshold(used + limit.saturating_sub(used) / 2);
-        }
-        let realm = match self.realms.entry(program.id) {
+        let Live { realms, machine } = self;
+        machine.watch_room();
+        let realm = match realms.entry(program.id) {
             Entry::Occupied(realm) => realm.into_mut(),
             Entry::Vacant(place) => {
-                self.runtime.set_gc_threshold(self.tools.meter.used() + ROOM_FOR_A_REALM);
-                place.insert(Realm::load(&self.runtime, program, &self.tools)?)
+                machine.make_room_for_a_realm();
+                place.insert(Realm::load(machine, program)?)
             }
         };
         let was_ready = realm.is_ready();
         if realm.processes_events()
-            && let Err(failure) = realm.set_up(&self.tools)
+            && let Err(failure) = realm.set_up(&machine.tools)
         {
-            self.realms.remove(&program.id);
+            realms.remove(&program.id);
             return Err(failure);
         }
-        Ok(work(realm, &self.tools, was_ready))
+        Ok(work(realm, &machine.tools, was_ready))
     }
-}
-
-impl Tools {
-    /// Begins a call: its time runs from here.
-    pub(crate) fn begin(&self, begin: Instant) {
-        self.meter.forgive();
-        self.rejections.take();
-        self.timers.open();
-        self.watch.arm(begin, self.limits.call);
-    }
-
-    /// Ends what a call has left behind.
-    fn abandon(&self) {
-        self.requests.abandon();
-        self.timers.abandon();
-    }
-
-    /// Begins a call in a context, and tells QuickJS where its stack begins: a backend enters at
-    /// any depth.
-    pub(crate) fn enter(&self, ctx: &Ctx<'_>) {
-        self.enter_at(ctx, Instant::now());
-    }
-
-    /// The same; the call began just now.
-    pub(crate) fn enter_at(&self, ctx: &Ctx<'_>, begin: Instant) {
-        // SAFETY: the runtime is alive while a context of it is.
-        unsafe { qjs::JS_UpdateStackTop(qjs::JS_GetRuntime(ctx.as_raw().as_ptr())) };
-        self.begin(begin);
-    }
-
-    /// What the pending exception, or the limit that struck, came to.
-    pub(crate) fn failure(&self, ctx: &Ctx<'_>) -> Failure {
-        Failure::pending(ctx, &self.watch, &self.meter)
-    }
-
-    /// Compiles a script. Its length was bounded when it was installed.
-    pub(crate) fn compile<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        script: &str,
-        name: &str,
-    ) -> Result<Compiled<'js>, Failure> {
-        let compiled = self.meter.while_building(|| script::compile(ctx, script, name));
-        let compiled = compiled.map_err(|_| self.failure(ctx))?;
-        if self.meter.is_exhausted() { Err(Failure::out_of_memory()) } else { Ok(compiled) }
-    }
-
-    /// Runs a script of the engine's own in the plugin's global scope.
-    pub(crate) fn run<'js>(&self, ctx: &Ctx<'js>, script: &str) -> Result<Value<'js>, Failure> {
-        let compiled = self.compile(ctx, script, "posthog_plugins")?;
-        script::execute(ctx, compiled).map_err(|_| self.failure(ctx))
-    }
-
-    /// A new context in the runtime.
-    pub(crate) fn context(&self, runtime: &Runtime) -> Result<Context, Failure> {
-        let context = self.meter.while_building(|| Context::full(runtime));
-        context.ok().filter(|_| !self.meter.is_exhausted()).ok_or_else(no_memory)
-    }
-}
-
-fn no_memory() -> Failure {
-    Failure::new(FailureKind::OutOfMemory, "there is no memory left for another realm")
 }

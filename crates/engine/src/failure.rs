@@ -23,6 +23,9 @@ pub struct Failure {
     pub message: String,
     /// In positions of the script that ran.
     pub stack: Option<String>,
+    /// Whether the same call may do well later: the plugin says so with a `RetryError`, or the failure
+    /// is not of its making.
+    pub retriable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +42,14 @@ pub enum FailureKind {
     NeverSettles,
     OutOfMemory,
     StackOverflow,
-    /// The host stopped the call.
+    /// The host stopped the call, or it ended along with the runtime that another one used up.
     Interrupted,
     /// The result cannot be an event.
     BadResult,
     /// The plugin changed `team_id`, which was put back.
     TeamChanged,
+    /// The plugin has no such function.
+    NotFound,
     /// The config is not called for a while after it used up its limits several times.
     Suspended,
 }
@@ -72,7 +77,9 @@ impl fmt::Display for Failure {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), stack: None }
+        use FailureKind::{Interrupted, Suspended, TimedOut};
+        let retriable = matches!(kind, Interrupted | Suspended | TimedOut);
+        Failure { kind, message: message.into(), stack: None, retriable }
     }
 
     /// The same failure as it can be shown: without the program's secrets, and not endless.
@@ -81,7 +88,15 @@ impl Failure {
             kind: self.kind,
             message: shorten(program.redact(self.message), LONGEST_TEXT),
             stack: self.stack.map(|stack| shorten(program.redact_stack(&stack), LONGEST_TEXT)),
+            retriable: self.retriable,
         }
+    }
+
+    /// The failure of a script or of `setupPlugin`: it keeps the kinds that end the runtime, all else
+    /// is one kind.
+    pub(crate) fn while_loading(self, program: &Program) -> Self {
+        let kind = if self.kind.ends_the_runtime() { self.kind } else { FailureKind::NotLoaded };
+        Failure { kind, ..self }.redacted(program)
     }
 
     /// Takes the exception that is pending in `ctx` and says what it was.
@@ -96,13 +111,18 @@ impl Failure {
         if meter.refused() {
             return Failure::out_of_memory();
         }
-        let message = describe(ctx, &thrown);
-        let kind = if message == "RangeError: Maximum call stack size exceeded" {
+        Failure::of_thrown(ctx, &thrown)
+    }
+
+    /// What was thrown, if no limit struck but that of the stack.
+    pub(crate) fn of_thrown<'js>(ctx: &Ctx<'js>, thrown: &Value<'js>) -> Self {
+        let failure = Failure::of_reason(ctx, FailureKind::Threw, thrown);
+        let kind = if failure.message == "RangeError: Maximum call stack size exceeded" {
             FailureKind::StackOverflow
         } else {
             FailureKind::Threw
         };
-        Failure { kind, message, stack: stack_of(&thrown) }
+        Failure { kind, ..failure }
     }
 
     pub(crate) fn out_of_memory() -> Self {
@@ -119,8 +139,26 @@ impl Failure {
 
     /// The failure that a rejected promise carries.
     pub(crate) fn of_reason<'js>(ctx: &Ctx<'js>, kind: FailureKind, reason: &Value<'js>) -> Self {
-        Failure { kind, message: describe(ctx, reason), stack: stack_of(reason) }
+        let message = describe(ctx, reason);
+        let retriable = asks_for_a_retry(&message, reason);
+        Failure { kind, message, stack: stack_of(reason), retriable }
     }
+}
+
+/// Whether the plugin threw PostHog's `RetryError`: ours, a subclass, or the copy that a bundler put
+/// into the plugin. All have this getter or the name.
+fn asks_for_a_retry(message: &str, thrown: &Value<'_>) -> bool {
+    if message == "RetryError" || message.starts_with("RetryError: ") {
+        return true;
+    }
+    let Some(error) = thrown.as_object().filter(|_| thrown.is_error()) else { return false };
+    error.get("nameWithAttempts").map_or_else(
+        |_| {
+            thrown.ctx().catch();
+            false
+        },
+        |found: Value<'_>| found.is_string(),
+    )
 }
 
 /// `Name: message` for errors, `String(value)` for whatever else was thrown. Runs the plugin's own

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use rquickjs::object::Property;
 use rquickjs::{Ctx, IntoJs, Result};
 
-use crate::engine::Tools;
+use crate::machine::Tools;
 use crate::modules;
 use crate::program::Program;
 

@@ -1,8 +1,11 @@
 //! What the engine asks of whoever embeds it.
 
 use std::fmt;
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::http::{Answer, Request};
 use crate::program::Program;
@@ -71,6 +74,21 @@ pub trait Host {
     }
 }
 
+/// A host through which nothing is reached; only its interrupts are those of another.
+pub(crate) struct Bystander(pub(crate) Rc<dyn Host>);
+
+impl Host for Bystander {
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
+
+    fn sleep(&self, until: Instant) {
+        self.0.sleep(until);
+    }
+
+    fn log(&self, _: LogLine<'_>) {}
+}
+
 fn nowhere() -> Refusal {
     Refusal::new("0A000", "this is not available here")
 }
@@ -96,7 +114,8 @@ pub struct Metric {
 }
 
 /// How two values of a metric become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MetricKind {
     Sum,
     Max,

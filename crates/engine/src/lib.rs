@@ -4,12 +4,16 @@
 
 mod allocator;
 mod call;
+mod capabilities;
 mod engine;
+mod exports;
 mod failure;
+mod flight;
 mod globals;
 mod host;
 mod http;
 mod limits;
+mod machine;
 mod meta;
 mod modules;
 mod pauses;
@@ -20,9 +24,12 @@ mod timers;
 mod value;
 mod waiting;
 mod watch;
+mod world;
 
+pub use capabilities::Capabilities;
 pub use engine::{Engine, Outcome, Verdict};
 pub use failure::{Failure, FailureKind};
+pub use flight::{Call, Flight, Return, Schedule, Settings, Ticket};
 pub use host::{Host, Level, LogLine, Metric, MetricKind, Task};
 pub use http::{Answer, Redirect, Request, Response};
 pub use limits::Limits;

@@ -11,8 +11,8 @@ use rquickjs::function::This;
 use rquickjs::object::{Accessor, Property};
 use rquickjs::{Ctx, Function, Object, Result, TypedArray, Value};
 
-use crate::engine::Tools;
 use crate::globals;
+use crate::machine::Tools;
 use crate::program::Program;
 use crate::store::Place;
 pub(crate) use metrics::Metrics;

@@ -3,9 +3,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rquickjs::{Function, Persistent};
+
+use crate::machine::Course;
 
 pub(crate) type Callback = Persistent<Function<'static>>;
 
@@ -18,8 +21,8 @@ pub(crate) enum Purpose {
     Limit,
 }
 
-#[derive(Default)]
 pub(crate) struct Timers {
+    course: Rc<Cell<Course>>,
     /// By when they ring, and those of one moment by when they were set.
     waiting: RefCell<BTreeMap<(Instant, u64), Timer>>,
     times: RefCell<HashMap<u64, Instant>>,
@@ -31,9 +34,20 @@ pub(crate) struct Timers {
 struct Timer {
     purpose: Purpose,
     ring: Callback,
+    course: Course,
 }
 
 impl Timers {
+    pub(crate) fn new(course: Rc<Cell<Course>>) -> Self {
+        Timers {
+            course,
+            waiting: RefCell::default(),
+            times: RefCell::default(),
+            last: Cell::default(),
+            open: Cell::default(),
+        }
+    }
+
     /// A call begins.
     pub(crate) fn open(&self) {
         self.open.set(true);
@@ -75,7 +89,13 @@ impl Timers {
             let delay = Duration::try_from_secs_f64(milliseconds / 1000.0).ok();
             if let Some(at) = delay.and_then(|delay| Instant::now().checked_add(delay)) {
                 self.times.borrow_mut().insert(number, at);
-                self.waiting.borrow_mut().insert((at, number), Timer { purpose, ring });
+                // What rings later may be shared by calls that have time left.
+                let course = match self.course.get() {
+                    Course::Over => Course::Any,
+                    course => course,
+                };
+                let timer = Timer { purpose, ring, course };
+                self.waiting.borrow_mut().insert((at, number), timer);
             }
         }
         number
@@ -106,14 +126,13 @@ impl Timers {
         self.waiting.borrow().keys().next().map(|(at, _)| *at)
     }
 
-    /// Takes the next one, if it is time.
-    pub(crate) fn due(&self) -> Option<Callback> {
-        let next = self.next()?;
-        if next > Instant::now() {
+    /// Takes the next one if it is time by `now`, and says in whose course it was set.
+    pub(crate) fn due(&self, now: Instant) -> Option<(Callback, Course)> {
+        if self.next()? > now {
             return None;
         }
         let ((_, number), timer) = self.waiting.borrow_mut().pop_first()?;
         self.times.borrow_mut().remove(&number);
-        Some(timer.ring)
+        Some((timer.ring, timer.course))
     }
 }

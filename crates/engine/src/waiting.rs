@@ -1,10 +1,12 @@
 //! Waiting, when a call has nothing left to run: for an answer or a timer, whichever comes first,
 //! and no longer than the call may take.
 
+use std::time::Instant;
+
 use rquickjs::Ctx;
 
-use crate::engine::Tools;
 use crate::failure::Failure;
+use crate::machine::Tools;
 
 /// Waits for what comes next and tells JavaScript; false when there is nothing to wait for.
 pub(crate) fn wait(ctx: &Ctx<'_>, tools: &Tools) -> Result<bool, Failure> {
@@ -13,7 +15,7 @@ pub(crate) fn wait(ctx: &Ctx<'_>, tools: &Tools) -> Result<bool, Failure> {
         return Ok(false);
     }
     let failed = |_| tools.failure(ctx);
-    if let Some(ring) = timers.due() {
+    if let Some((ring, _)) = timers.due(Instant::now()) {
         ring.restore(ctx).and_then(|ring| ring.call::<_, ()>(())).map_err(failed)?;
         // Short ones never reach QuickJS's own poll.
         return if watch.must_stop() { Err(tools.failure(ctx)) } else { Ok(true) };

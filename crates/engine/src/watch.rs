@@ -40,9 +40,14 @@ impl Watch {
 
     /// Starts the time of one call.
     pub(crate) fn arm(&self, begin: Instant, time: Duration) {
+        self.rearm(begin, time);
+        self.calls.set(self.calls.get() + 1);
+    }
+
+    /// Starts the time of one call's next part.
+    pub(crate) fn rearm(&self, begin: Instant, time: Duration) {
         self.deadline.set(begin.checked_add(time));
         self.stopped.set(None);
-        self.calls.set(self.calls.get() + 1);
     }
 
     /// How many calls there were; names the running one.

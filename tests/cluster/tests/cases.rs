@@ -32,6 +32,53 @@ fn every_bundled_plugin_passes_its_own_cases() {
 }
 
 #[test]
+fn a_case_can_be_about_what_is_done_with_stored_events() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("delivered");
+    client.run(
+        "SELECT posthog_plugins.install($js$
+            export async function onEvent({ event }) {
+                if (event === 'skip') return
+                const response = await fetch('https://h/' + event)
+                if (!response.ok) throw new RetryError('busy')
+            }
+        $js$, '{}', 'sender')",
+    );
+    let mut problem = |case: &str| -> Option<String> {
+        client.value(&format!(
+            "SELECT problem FROM posthog_plugins.run_cases('sender', $c$[{case}]$c$)
+              WHERE problem IS NOT NULL OR passed"
+        ))
+    };
+    let case = |event: &str, more: &str| {
+        format!(
+            r#"{{"method": "onEvent", "event": {{"event": "{event}"}},
+                "responses": {{"https://h/busy": {{"status": 503}}, "https://h/*": ""}}{more}}}"#
+        )
+    };
+    let asked = |event: &str| {
+        format!(r#", "expect": {{"requests": [{{"method": "GET", "url": "https://h/{event}"}}]}}"#)
+    };
+    assert_eq!(problem(&case("a", &asked("a"))), None);
+    assert_eq!(problem(&case("skip", "")), None);
+    assert_eq!(problem(&case("busy", &(asked("busy") + r#", "outcome": "retry""#))), None);
+    let told = |case: String| problem(&case).unwrap();
+    let [unasked, other, failed, well, unknown] = [
+        case("a", ""),
+        case("a", &asked("b")),
+        case("busy", &asked("busy")),
+        case("a", &(asked("a") + r#", "outcome": "retry""#)),
+        case("a", r#", "method": "on""#),
+    ]
+    .map(told);
+    assert_eq!(unasked, "not as expected: requests");
+    assert_eq!(other, "not as expected: requests[0].url");
+    assert_eq!(failed, "the plugin failed: RetryError: busy");
+    assert_eq!(well, "the outcome is done");
+    assert!(unknown.starts_with("a dry run cannot call \"on\""), "{unknown}");
+}
+
+#[test]
 fn a_case_that_is_not_as_promised_is_told_with_the_difference() {
     let cluster = Cluster::start();
     let mut client = database(&cluster, "cases");

@@ -9,11 +9,12 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// One call of each function, for a database with a table "events".
-const CALLS: [&str; 7] = [
+const CALLS: [&str; 8] = [
     r#"test('counter', '{"event": "e"}')"#,
     r#"test('counter', '{"event": "fail"}')"#,
     r#"test('counter', '{"event": "e"}', '{}')"#,
     r#"test_source('export function processEvent(e) { e.x = 1; return e }', '{}')"#,
+    r#"test_source('export function onEvent() {}', '{}', method => 'onEvent')"#,
     r#"explain('{"event": "e"}')"#,
     r#"run_cases('counter', '[{"event": {"event": "drop"}}]')"#,
     "backtest('counter', 'events')",
@@ -56,6 +57,119 @@ fn a_dry_run_shows_what_a_plugin_does() {
     let row = first(&mut client, "outcome, result", call);
     let event = r#"{"n": 1.50, "big": 123456789012345678901234567890}"#;
     assert_eq!(texts(&row), ["unchanged", event]);
+}
+
+#[test]
+fn functions_that_see_stored_events_are_tried_as_well() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "delivered");
+    client.run(
+        r#"SELECT posthog_plugins.install($js$
+            const post = async (path, body) => {
+                const response = await fetch('https://h/' + path, { method: 'POST', body })
+                if (response.status === 503) throw new RetryError('busy')
+                if (!response.ok) throw new Error(`status ${response.status}`)
+            }
+            export const setupPlugin = ({ global, config }) => { global.set = config.key }
+            export const onEvent = (event) => post('event', JSON.stringify([event.event, event.elements]))
+            export const exportEvents = (events) => post('batch', `${events.length} ${events[0]?.event}`)
+            export const composeWebhook = ({ event, timestamp }, { global }) =>
+                event === 'none' ? null : { url: 'https://h/?key=' + global.set, body: timestamp.toISOString() }
+            export const getSettings = () => ({ handlesLargeBatches: true })
+            export const jobs = { send: (payload) => post('job', Buffer.from([0xff, payload.n])) }
+            export const runEveryHour = async ({ jobs, storage }) => {
+                await storage.set('k', 1)
+                await new Promise((resolve) => setTimeout(resolve, 20))
+                await jobs.send({ n: 1 }).runNow()
+            }
+            export const teardownPlugin = () => { console.log('bye') }
+        $js$, '{"name": "Sender", "config": [{"key": "key", "type": "string", "secret": true}]}');
+        SELECT posthog_plugins.configure('sender', '{"key": "hunter22"}')"#,
+    );
+    let mut tried = |method: &str, event: &str, status: i32| {
+        let call = format!(
+            "test('sender', '{event}', method => '{method}',
+                  responses => '{{\"https://h/*\": {{\"status\": {status}}}}}')"
+        );
+        let row = first(&mut client, "outcome, result, logs, error", &call);
+        texts(&row).into_iter().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let bye = r#"[{"level": "LOG", "message": "bye"}]"#;
+    let event = r#"{"event": "e", "timestamp": "2026-01-02T03:04:05Z"}"#;
+    let requests = |path: &str, body: &str| {
+        format!(
+            r#"{{"requests": [{{"url": "https://h/{path}", {body}, "method": "POST", "headers": {{"content-type": "text/plain;charset=UTF-8"}}}}]}}"#
+        )
+    };
+    let sent = requests("event", r#""body": ["e", []]"#);
+    assert_eq!(tried("onEvent", event, 200), ["done", &sent, bye, "NULL"]);
+    assert_eq!(tried("onEvent", event, 503), ["retry", &sent, bye, "RetryError: busy"]);
+    assert_eq!(tried("onEvent", event, 404), ["failed", &sent, bye, "Error: status 404"]);
+    let sent = requests("batch", r#""body": "2 a""#);
+    let events = r#"[{"event": "a"}, {"event": "b"}]"#;
+    assert_eq!(tried("exportEvents", events, 200), ["done", &sent, bye, "NULL"]);
+    let sent = requests("batch", r#""body": "1 e""#);
+    assert_eq!(tried("exportEvents", event, 200), ["done", &sent, bye, "NULL"]);
+    let webhook = r#"{"webhook": {"url": "https://h/?key=********", "body": "2026-01-02T03:04:05.000Z", "method": "POST", "headers": {"content-type": "application/json"}}}"#;
+    assert_eq!(tried("composeWebhook", event, 500), ["done", webhook, bye, "NULL"]);
+    assert_eq!(tried("composeWebhook", r#"{"event": "none"}"#, 500), ["done", "{}", bye, "NULL"]);
+    let settings = r#"{"settings": {"handlesLargeBatches": true}}"#;
+    assert_eq!(tried("getSettings", "{}", 500), ["done", settings, bye, "NULL"]);
+    let sent = r#"{"requests": [{"url": "https://h/job", "base64": "/wc=", "method": "POST"}]}"#;
+    assert_eq!(tried("jobs.send", r#"{"n": 7}"#, 200), ["done", sent, bye, "NULL"]);
+    let left = r#"[{"level": "INFO", "message": "job send: {\"n\":1}"}, {"level": "LOG", "message": "bye"}]"#;
+    assert_eq!(tried("runEveryHour", "{}", 200), ["done", "{}", left, "NULL"]);
+    let missing = "the plugin has no runEveryDay";
+    assert_eq!(tried("runEveryDay", "{}", 200), ["failed", "{}", bye, missing]);
+    let stored: i64 = client.value("SELECT count(*) FROM posthog_plugins.plugin_storage");
+    let jobs: i64 = client.value("SELECT count(*) FROM posthog_plugins.jobs");
+    assert_eq!((stored, jobs), (0, 0));
+}
+
+#[test]
+fn what_a_dry_run_cannot_call_is_refused() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "methods");
+    for method in ["", "setupPlugin", "ONEVENT", "jobs.", "runEveryWeek"] {
+        let call = format!("SELECT posthog_plugins.test('counter', '{{}}', method => '{method}')");
+        let error = client.batch_execute(&call).unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE), "{method}");
+    }
+    for (method, event) in [("onEvent", "[]"), ("exportEvents", "[1]"), ("composeWebhook", "null")]
+    {
+        let call =
+            format!("SELECT posthog_plugins.test('counter', '{event}', method => '{method}')");
+        assert!(client.batch_execute(&call).is_err(), "{method} {event}");
+    }
+    // A setup that fails, and one that takes its time.
+    for (setup, outcome) in [
+        ("throw new Error('no key')", "failed"),
+        ("throw new RetryError('later')", "retry"),
+        ("await new Promise((resolve) => setTimeout(resolve, 30))", "done"),
+    ] {
+        let source = format!(
+            "export async function setupPlugin() {{ {setup} }} export function onEvent() {{}}"
+        );
+        let call = format!("test_source($js${source}$js$, '{{}}', method => 'onEvent')");
+        assert_eq!(texts(&first(&mut client, "outcome", &call)), [outcome], "{setup}");
+    }
+}
+
+#[test]
+fn a_dry_run_of_a_call_that_waits_can_be_cancelled() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "cancelled");
+    client.run("SET statement_timeout = '300ms'");
+    let begin = Instant::now();
+    for body in ["await new Promise(() => {})", "for (;;) await null", "for (;;);"] {
+        let call = format!(
+            "SELECT posthog_plugins.test_source('export async function onEvent() {{ {body} }}', \
+             '{{}}', method => 'onEvent')"
+        );
+        let error = client.batch_execute(&call).unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{body}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use rquickjs::function::Rest;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 
-use crate::engine::Tools;
 use crate::host::{Level, LogLine};
+use crate::machine::Tools;
 use crate::program::Program;
 use crate::value::{console_text, shorten};
 

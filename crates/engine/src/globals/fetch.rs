@@ -10,8 +10,8 @@ use rquickjs::{Ctx, Function, Object, Persistent, Result, TypedArray, Value};
 
 use super::bytes::with_bytes;
 use super::{encoding, run, url};
-use crate::engine::Tools;
 use crate::http::{Redirect, Request};
+use crate::machine::Tools;
 use crate::program::Program;
 use crate::timers::{Purpose, Timers};
 pub(crate) use requests::Requests;

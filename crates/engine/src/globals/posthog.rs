@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 
 use super::run;
-use crate::engine::Tools;
+use crate::machine::Tools;
 use crate::meta;
 use crate::program::Program;
 

@@ -61,10 +61,16 @@ impl Rejections {
 
     /// The first rejection that stayed unhandled; forgets them all. Comes before the runtime's end.
     pub(crate) fn take(&self) -> Option<Failure> {
+        self.take_all().next()
+    }
+
+    /// Those that stayed unhandled; forgets them.
+    pub(crate) fn take_all(&self) -> impl Iterator<Item = Failure> + use<> {
         let noted = self.0.take();
-        noted
+        let failures: Vec<Failure> = noted
             .into_iter()
             .map(|Rejection { promise, failure, .. }| (drop(promise), failure).1)
-            .next()
+            .collect();
+        failures.into_iter()
     }
 }

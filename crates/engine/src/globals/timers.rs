@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rquickjs::{Ctx, Function, Object, Persistent, Result, Value};
 
 use super::run;
-use crate::engine::Tools;
+use crate::machine::Tools;
 use crate::timers::{Purpose, Timers};
 
 pub(super) const NAMES: &[&str] = &[

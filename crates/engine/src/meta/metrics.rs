@@ -42,6 +42,11 @@ impl Metrics {
         Ok(())
     }
 
+    /// What was declared.
+    pub(crate) fn declared(&self) -> Rc<[Metric]> {
+        self.0.borrow().clone()
+    }
+
     pub(super) fn build<'js>(
         &self,
         ctx: &Ctx<'js>,
@@ -49,7 +54,7 @@ impl Metrics {
         program: &Rc<Program>,
         failures: Value<'js>,
     ) -> Result<Value<'js>> {
-        let metrics = self.0.borrow().clone();
+        let metrics = self.declared();
         let declared: Vec<Vec<&str>> =
             metrics.iter().map(|metric| vec![metric.name.as_str(), metric.kind.name()]).collect();
         let make: Function<'js> = run(ctx, include_str!("metrics.js"))?;

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // Each test file uses its own part of this.
 #![allow(clippy::unwrap_used)] // A panic here is the report of a test.
 
+pub mod sky;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 

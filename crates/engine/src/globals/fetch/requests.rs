@@ -1,5 +1,5 @@
-//! The requests of the running call, and what is to happen when they end. A call ends when all of
-//! them have; what it leaves behind when it fails is cancelled.
+//! The requests under way, and what is to happen when they end. What a call leaves behind when it
+//! fails is cancelled.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,10 +9,12 @@ use rquickjs::{ArrayBuffer, Ctx, Object, Result};
 
 use crate::host::Host;
 use crate::http::{Answer, Request, Response};
+use crate::machine::Course;
 use crate::timers::Callback;
 
 pub(crate) struct Requests {
     host: Rc<dyn Host>,
+    course: Rc<Cell<Course>>,
     under_way: RefCell<HashMap<u64, UnderWay>>,
     /// What they send, together.
     bytes: Cell<usize>,
@@ -21,15 +23,19 @@ pub(crate) struct Requests {
 struct UnderWay {
     settle: Callback,
     bytes: usize,
+    course: Course,
 }
 
 /// What a host holds for a plugin is not among what its runtime allocates, so it has a limit of its
 /// own: as much as a quarter of the default memory.
 const MOST_BYTES: usize = 16 << 20;
 
+/// Why a request of a call fails whose time is up.
+const OVER: &str = "the time of the call is up";
+
 impl Requests {
-    pub(crate) fn new(host: Rc<dyn Host>) -> Rc<Self> {
-        Rc::new(Requests { host, under_way: RefCell::default(), bytes: Cell::new(0) })
+    pub(crate) fn new(host: Rc<dyn Host>, course: Rc<Cell<Course>>) -> Rc<Self> {
+        Rc::new(Requests { host, course, under_way: RefCell::default(), bytes: Cell::new(0) })
     }
 
     pub(super) fn send(
@@ -38,13 +44,16 @@ impl Requests {
         request: Request,
         settle: Callback,
     ) -> std::result::Result<u64, String> {
-        let bytes = request.size();
+        let (bytes, course) = (request.size(), self.course.get());
+        if course == Course::Over {
+            return Err(OVER.to_owned());
+        }
         if self.bytes.get() + bytes > MOST_BYTES {
             return Err("too much is being sent at once".to_owned());
         }
         let number = self.host.send(program, request)?;
         self.bytes.set(self.bytes.get() + bytes);
-        self.under_way.borrow_mut().insert(number, UnderWay { settle, bytes });
+        self.under_way.borrow_mut().insert(number, UnderWay { settle, bytes, course });
         Ok(number)
     }
 
@@ -55,13 +64,40 @@ impl Requests {
     }
 
     fn take(&self, number: u64) -> Option<Callback> {
-        let UnderWay { settle, bytes } = self.under_way.borrow_mut().remove(&number)?;
+        let UnderWay { settle, bytes, .. } = self.under_way.borrow_mut().remove(&number)?;
         self.bytes.set(self.bytes.get().saturating_sub(bytes));
         Some(settle)
     }
 
     pub(crate) fn are_under_way(&self) -> bool {
         !self.under_way.borrow().is_empty()
+    }
+
+    /// Whether they may become twice as many.
+    pub(crate) fn have_room(&self) -> bool {
+        self.bytes.get() <= MOST_BYTES / 2
+    }
+
+    /// In whose course the request was sent, if it is still under way.
+    pub(crate) fn course_of(&self, request: u64) -> Option<Course> {
+        self.under_way.borrow().get(&request).map(|request| request.course)
+    }
+
+    /// Cancels what those calls have sent; returns the failures that JavaScript is to be told of.
+    pub(crate) fn end(&self, is_over: impl Fn(u64) -> bool) -> Vec<Answer> {
+        let under_way = self.under_way.borrow();
+        let mut ended: Vec<u64> = under_way
+            .iter()
+            .filter(|(_, it)| matches!(it.course, Course::Call(call) if is_over(call)))
+            .map(|(number, _)| *number)
+            .collect();
+        // In the order in which they were sent.
+        ended.sort_unstable();
+        let fail = |request| {
+            self.host.cancel(request);
+            Answer { request, result: Err(OVER.to_owned()) }
+        };
+        ended.into_iter().map(fail).collect()
     }
 
     /// Tells JavaScript of an answer.
