@@ -149,6 +149,20 @@ fn every_kind_of_body_can_be_read() {
 }
 
 #[test]
+fn a_body_that_is_no_json_tells_where_it_came_from() {
+    let wrong =
+        |body: &str| seen(&format!("try {{ {body} }} catch (e) {{ event.seen = String(e) }}"));
+    let fetched = wrong("await (await fetch('https://a.b/c')).json()");
+    let message = fetched.as_str().unwrap();
+    assert!(
+        message.starts_with("FetchError: invalid json response body at https://a.b/c reason: "),
+        "{message}"
+    );
+    let made = wrong("await new Response('<html>').json()");
+    assert!(made.as_str().unwrap().starts_with("SyntaxError: "), "{made}");
+}
+
+#[test]
 fn a_request_reaches_the_host_as_it_was_meant() {
     let (outcome, host) =
         run("await fetch('https://a.b/x#y', { method: 'post', redirect: 'manual',

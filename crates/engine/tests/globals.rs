@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::process::Command;
 use std::time::Duration;
 
 use common::Bench;
@@ -91,6 +92,7 @@ tables! {
     string_decoder_answers_as_in_node: "globals/string_decoder.txt";
     timers_answer_as_in_node: "globals/timers.txt";
     blobs_and_forms_answer_as_in_node: "globals/blob.txt";
+    dates_answer_as_in_node: "globals/dates.txt";
     dates_in_locales_read_as_in_node: "globals/intl_dates.txt";
     numbers_in_locales_read_as_in_node: "globals/intl_numbers.txt";
     words_in_locales_read_as_in_node: "globals/intl_words.txt";
@@ -101,4 +103,16 @@ tables! {
     zlib_answers_as_in_node: "globals/zlib.txt";
     jsonwebtoken_answers_as_the_package: "globals/jsonwebtoken.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
+}
+
+/// PostHog's servers were in UTC; wherever this one is, its plugins write the same.
+#[test]
+fn dates_do_not_depend_on_the_zone_of_the_server() {
+    let table = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "dates_answer_as_in_node"])
+        .env("TZ", "NPT-5:45")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&table.stdout);
+    assert!(table.status.success() && printed.contains("1 passed"), "{printed}");
 }

@@ -109,6 +109,15 @@ fn storage_and_cache_are_apart() {
 }
 
 #[test]
+fn meta_can_be_written_as_json_and_awaited() {
+    let (event, host) = run("await meta.jobs; await meta.metrics;
+        const { config, metrics, jobs, geoip } = meta;
+        event.seen = JSON.stringify({ config, metrics, jobs, geoip })");
+    assert_eq!(event["seen"], r#"{"config":{},"metrics":{},"jobs":{},"geoip":{}}"#);
+    assert!(host.tasks.borrow().is_empty());
+}
+
+#[test]
 fn jobs_and_events_are_left_as_json() {
     let (_, host) = run("
         await meta.jobs.later({ at: 1 }).runAt(5)

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use hyper::http::response::Parts;
 use hyper::{Method, Uri};
@@ -55,6 +55,7 @@ pub(crate) fn headers(given: &[(String, String)], url: &Url) -> Result<HeaderMap
     {
         headers.insert(AUTHORIZATION, value);
     }
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPTED));
     Ok(headers)

@@ -47,7 +47,7 @@ fn a_request_arrives_as_it_was_meant_and_its_answer_comes_back() {
     assert_eq!(
         text(&response),
         format!(
-            "POST /a%20b?c=d&e Some(\"1\") {} x-own,user-agent,accept-encoding,host,content-length body",
+            "POST /a%20b?c=d&e Some(\"1\") {} x-own,accept,user-agent,accept-encoding,host,content-length body",
             server.address
         )
     );
@@ -103,7 +103,13 @@ fn where_a_message_ends_and_whom_it_is_for_is_not_the_senders_to_say() {
     let agent = concat!("user-agent=posthog_plugins/", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         lines,
-        ["accept-encoding=gzip, deflate, br", "content-length=5", host.as_str(), agent]
+        [
+            "accept-encoding=gzip, deflate, br",
+            "accept=*/*",
+            "content-length=5",
+            host.as_str(),
+            agent
+        ]
     );
     for (name, value) in [
         ("a\r\nb", "c"),

@@ -9,6 +9,7 @@ mod esm;
 mod host_modules;
 mod snippet;
 mod source_map;
+mod spread;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -148,6 +149,7 @@ fn run_as(
     // The transformer does not keep scoping in step with the tree.
     let mut scoping = SemanticBuilder::new().build(&program).semantic.into_scoping();
     host_modules::bind(&mut program, &scoping, &allocator, origin, known_modules)?;
+    spread::box_texts(&mut program, &scoping, &allocator, origin)?;
     esm::lower(&mut program, &mut scoping, &allocator, origin)?;
     if program.body.is_empty() {
         return Err(SourceError::Empty { file_name: origin.file_name.to_owned() });

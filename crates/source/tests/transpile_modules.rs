@@ -254,6 +254,16 @@ fn a_relative_module_is_refused_with_the_advice_to_bundle() {
 }
 
 #[test]
+fn a_module_that_no_bundle_can_bring_is_refused_with_what_there_is_instead() {
+    for name in ["fs", "fs/promises", "node:fs", "https", "net"] {
+        let hint = refusal(&format!("require('{name}')")).hint().unwrap();
+        assert!(hint.contains("fetch") && !hint.contains("undle"), "{name}: {hint}");
+    }
+    let hint = refusal("require('fs-extra')").hint().unwrap();
+    assert!(hint.contains("Bundle it, if it does without files and sockets"), "{hint}");
+}
+
+#[test]
 fn a_bundles_own_require_is_not_checked() {
     for source in [
         "(function (require) { require('./a') })(() => 1)",

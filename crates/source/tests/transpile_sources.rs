@@ -224,3 +224,36 @@ fn a_source_map_leaves_out_the_source_and_refuses_nonsense() {
     );
     assert_eq!(map.rewrite_stack("    at plugin:1:1", "plugin", "i.ts"), "    at i.ts:1:14");
 }
+
+#[test]
+fn a_spread_text_becomes_its_characters() {
+    let each = "const spread = (x) => ({ a: 1, ...x }); exports.all = ['hi', '', 5, null, [7], { b: 2 }].map(spread)";
+    assert_answers(&[
+        (
+            each,
+            "exports.all",
+            r#"[{"0":"h","1":"i","a":1},{"a":1},{"a":1},{"a":1},{"0":7,"a":1},{"a":1,"b":2}]"#,
+        ),
+        ("exports.x = { ...(true && 'ab') }", "exports.x", r#"{"0":"a","1":"b"}"#),
+        ("exports.x = { ...('' || 'ab') }", "exports.x", r#"{"0":"a","1":"b"}"#),
+        ("exports.x = { ...`a${1}` }", "exports.x", r#"{"0":"a","1":"1"}"#),
+        ("exports.x = { ...(false ? {} : 'ab') }", "exports.x", r#"{"0":"a","1":"b"}"#),
+        (
+            "exports.x = { ...(false && { b: 2 }), ...(true ? { c: 3 } : {}) }",
+            "exports.x",
+            r#"{"c":3}"#,
+        ),
+        (
+            "exports.f = async () => ({ ...(await 'ab') }); exports.x = {}; exports.f().then((y) => Object.assign(exports.x, y))",
+            "exports.x",
+            r#"{"0":"a","1":"b"}"#,
+        ),
+        ("export const x = { ...{ ...'a' } }", "exports.x", r#"{"0":"a"}"#),
+    ]);
+}
+
+#[test]
+fn an_authors_own_object_is_not_called_for_a_spread() {
+    let source = "function Object() { throw 1 } const text = 'ab'; exports.x = { ...text, b: 2 }";
+    assert_answers(&[(source, "exports.x", r#"{"b":2}"#)]);
+}

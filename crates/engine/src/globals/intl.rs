@@ -60,7 +60,6 @@ fn build<'js>(ctx: Ctx<'js>) -> Result<Object<'js>> {
     native.set("text", Func::from(text))?;
     native
         .set("zone", Func::from(|name: String| zone::find(&name).map(|zone| zone.name.clone())))?;
-    native.set("serverZone", Func::from(zone::of_server))?;
     native.set("pattern", Func::from(pattern))?;
     native.set("glue", Func::from(glue))?;
     native.set("date", Func::from(date_format))?;

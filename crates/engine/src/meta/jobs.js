@@ -50,9 +50,11 @@
     });
   };
 
+  // Who writes `meta` as JSON or awaits it asks for `toJSON` and `then`, and for no job.
+  const isJob = (name) => typeof name === "string" && name !== "toJSON" && name !== "then";
   return new Proxy(freeze({ __proto__: null }), {
     __proto__: null,
-    get: (_, name) => (typeof name === "string" ? job(name) : undefined),
-    has: (_, name) => typeof name === "string",
+    get: (_, name) => (isJob(name) ? job(name) : undefined),
+    has: (_, name) => isJob(name),
   });
 });

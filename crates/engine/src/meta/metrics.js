@@ -17,10 +17,12 @@
       },
     });
   }
+  // Who writes `meta` as JSON or awaits it asks for these, and for no metric.
+  const asked = { __proto__: null, toJSON: true, then: true };
   return new Proxy(freeze(metrics), {
     __proto__: null,
     get(_, name) {
-      if (typeof name === "string" && metrics[name] === undefined) {
+      if (typeof name === "string" && metrics[name] === undefined && !asked[name]) {
         throw illegal(`metrics: the plugin declares no metric "${name}"`);
       }
       return metrics[name];

@@ -84,6 +84,11 @@ impl SourceError {
             Self::UnknownModule { name, .. } if name.starts_with('.') => {
                 Some("A plugin is one file: bundle its modules before installing it.".to_owned())
             }
+            Self::UnknownModule { name, .. } if leads_outside(name) => Some(
+                "A plugin has no files, sockets and processes. What it wants of the network, it \
+                 asks for with fetch."
+                    .to_owned(),
+            ),
             Self::UnknownModule { known, .. } if known.is_empty() => None,
             Self::UnknownModule { known, .. } => {
                 // Those of Node's have two names.
@@ -92,7 +97,10 @@ impl SourceError {
                     .map(String::as_str)
                     .filter(|name| !name.starts_with("node:"))
                     .collect();
-                Some(format!("Bundle it, or use one of: {}.", known.join(", ")))
+                Some(format!(
+                    "Bundle it, if it does without files and sockets, or use one of: {}.",
+                    known.join(", ")
+                ))
             }
             Self::Unsupported { instead, .. } => Some((*instead).to_owned()),
             Self::TooComplex { .. } => Some("Move inner parts into variables.".to_owned()),
@@ -112,6 +120,16 @@ impl SourceError {
             Self::TooLong { .. } | Self::Empty { .. } | Self::Internal { .. } => None,
         }
     }
+}
+
+/// Modules of Node's that no bundle can bring along.
+const OUTSIDE: &str = "child_process cluster dgram dns fs http http2 https inspector module net os \
+                       process readline repl tls tty v8 vm worker_threads";
+
+fn leads_outside(module: &str) -> bool {
+    let name = module.strip_prefix("node:").unwrap_or(module);
+    let name = name.split_once('/').map_or(name, |(name, _)| name);
+    OUTSIDE.split(' ').any(|outside| outside == name)
 }
 
 impl fmt::Display for Place {

@@ -100,4 +100,5 @@
     });
   }
   parts.fetch = fetch;
+  parts.FetchError = FetchError;
 };

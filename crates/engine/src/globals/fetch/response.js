@@ -99,6 +99,18 @@
       return this.#headers;
     }
 
+    // node-fetch says where a body came from that is no JSON.
+    async json() {
+      const text = await this.text();
+      try {
+        return JSON.parse(text);
+      } catch (error) {
+        if (this.#url === "") throw error;
+        const reason = `invalid json response body at ${this.#url} reason: ${error.message}`;
+        throw new parts.FetchError(native.redact(reason), "invalid-json");
+      }
+    }
+
     clone() {
       if (this.bodyUsed) throw new TypeError("the body has been read already");
       const clone = new Response(bytesOf(this), { headers: this.#headers });

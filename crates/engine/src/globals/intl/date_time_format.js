@@ -54,7 +54,7 @@
     const hour12 = options.hour12 === undefined ? undefined : Boolean(options.hour12);
     const askedCycle = choice(options, NAME, "hourCycle", Object.keys(HOURS));
     const givenZone = options.timeZone;
-    const timeZone = native.zone(givenZone === undefined ? native.serverZone() : `${givenZone}`);
+    const timeZone = native.zone(givenZone === undefined ? "UTC" : `${givenZone}`);
     if (timeZone === undefined) throw new RangeError(`Invalid time zone specified: ${givenZone}`);
 
     const wanted = {};

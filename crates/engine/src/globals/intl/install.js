@@ -23,7 +23,16 @@
       defineProperty(prototype, name, { value, writable: true, configurable: true, enumerable: false });
     }
   };
+  const { toString, toTimeString } = Date.prototype;
+  // QuickJS leaves out the zone's name, and Date has but one.
+  const zoned = (text) => (text === "Invalid Date" ? text : `${text} (Coordinated Universal Time)`);
   replace(Date.prototype, {
+    toString() {
+      return zoned(apply(toString, this, []));
+    },
+    toTimeString() {
+      return zoned(apply(toTimeString, this, []));
+    },
     toLocaleString(locales, options) {
       return tools().dateToString(this, "any", "all", locales, options);
     },

@@ -153,15 +153,3 @@ fn distance(locale: &Locale, offset: i32, is_long: bool) -> String {
     }
     locale.must("gmt").replace("{0}", &text)
 }
-
-/// The zone of the server's clock, in which `Date` counts: `TZ`, or what the system is set to.
-pub(super) fn of_server() -> String {
-    let variable = std::env::var("TZ").ok();
-    let system = || {
-        let link = std::fs::read_link("/etc/localtime").ok()?;
-        Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned())
-    };
-    let name = variable.or_else(system).unwrap_or_default();
-    let name = name.trim_start_matches(':');
-    find(name).map_or_else(|| "UTC".to_owned(), |zone| zone.name.clone())
-}
