@@ -2,15 +2,15 @@
 //! plugin stores it reads again; nobody else does, and nothing is written.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::store::{Operation, Refusal, Reply as Stored, Slot};
+use engine::store::{Key, Ledger, Operation, Refusal, Reply as Stored};
 use engine::{Answer, Host, LogLine, Program, Request, Task};
 
 use super::responses::{Reply, Responses};
-use crate::catalog::kept::{self, Key};
+use crate::catalog::kept;
 use crate::error::{Error, Result};
 use crate::host::Interrupts;
 use crate::json::Json;
@@ -55,7 +55,7 @@ pub struct DryHost {
     /// request can ask for a long one.
     waiting: RefCell<VecDeque<(u64, String, Rc<Reply>)>>,
     sent: Cell<u64>,
-    slots: RefCell<HashMap<Key, Slot>>,
+    ledger: RefCell<Ledger>,
 }
 
 impl DryHost {
@@ -67,7 +67,7 @@ impl DryHost {
             responses,
             waiting: RefCell::default(),
             sent: Cell::default(),
-            slots: RefCell::default(),
+            ledger: RefCell::default(),
         }
     }
 
@@ -120,17 +120,16 @@ impl Host for DryHost {
         operation: Operation,
     ) -> std::result::Result<Stored, Refusal> {
         let Operation { place, key, action } = operation;
-        let key = Key { owner: store::owner(program, place), name: key };
-        if !self.slots.borrow().contains_key(&key) {
+        let key = Key::of(program, place, key);
+        if !self.ledger.borrow().is_enough_for(&key, &action) {
             // What is not installed and configured sees nothing of what is.
-            let state = match program.id {
-                0 => None,
-                _ => self.interrupts.shield(|| Ok(store::read(&key).0))?,
+            let (state, rows) = match program.id {
+                0 => (None, 0),
+                _ => self.interrupts.shield(|| Ok(store::read(&key)))?,
             };
-            self.slots.borrow_mut().insert(key.clone(), Slot::stored(state));
+            self.ledger.borrow_mut().adopt(&key, state, rows);
         }
-        let mut slots = self.slots.borrow_mut();
-        slots.entry(key).or_default().perform(action, kept::now())
+        self.ledger.borrow_mut().perform(key, action, Ledger::TOP, kept::now())
     }
 
     fn leave(&self, program: &Program, task: Task) -> std::result::Result<(), Refusal> {

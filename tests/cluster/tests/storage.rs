@@ -1,56 +1,10 @@
 //! What plugins keep in `meta.storage` belongs to the transaction that stored it, and to a config;
 //! nobody waits for anybody.
 
+use cluster::keeper::{database, install, member, operate};
 use cluster::{Cluster, Session};
 use postgres::Client;
 use postgres::error::SqlState;
-
-/// Does what the event says, and puts what came of it into the event.
-const OPERATE: &str = "
-    export async function processEvent(event, meta) {
-        const { place, method, args } = event.properties
-        try {
-            const target = place === 'cursor' ? meta.utils.cursor : meta[place]
-            event.properties = { result: await target[method](...args) }
-        } catch (error) {
-            event.properties = { error: error.message, code: error.code }
-        }
-        return event
-    }";
-
-fn event(place: &str, method: &str, arguments: &str) -> String {
-    format!(
-        r#"{{"event": "e", "properties": {{"place": "{place}", "method": "{method}", "args": {arguments}}}}}"#
-    )
-}
-
-/// The member of what became of it; `None` if it is not there.
-fn operate(client: &mut Client, place: &str, method: &str, arguments: &str) -> Option<String> {
-    member(client, place, method, arguments, "result")
-}
-
-fn member(
-    client: &mut Client,
-    place: &str,
-    method: &str,
-    arguments: &str,
-    name: &str,
-) -> Option<String> {
-    let event = event(place, method, arguments);
-    client
-        .query_one(
-            "SELECT (process_event($1::text::jsonb) -> 'properties' -> $2::text)::text",
-            &[&event, &name],
-        )
-        .unwrap()
-        .get(0)
-}
-
-fn database(cluster: &Cluster, name: &str) -> Client {
-    let mut client = cluster.create_database(name);
-    client.add_plugin("keeper", OPERATE);
-    client
-}
 
 #[test]
 fn values_are_those_of_posthog() {
@@ -59,7 +13,7 @@ fn values_are_those_of_posthog() {
     let mut storage = |method, arguments| operate(&mut client, "storage", method, arguments);
     assert_eq!(storage("get", r#"["missing", 5]"#).as_deref(), Some("5"));
     assert_eq!(storage("get", r#"["missing"]"#), None);
-    storage("set", r#"["key", {"a": [1, "ü\u0000"]}]"#);
+    storage("set", r#""[\"key\", {\"a\": [1, \"ü\\u0000\"]}]""#);
     assert_eq!(storage("get", r#"["key", 5]"#).as_deref(), Some(r#"{"a": [1, "ü�"]}"#));
     storage("set", r#"["key", null]"#);
     assert_eq!(storage("get", r#"["key", 5]"#).as_deref(), Some("null"));
@@ -129,8 +83,8 @@ fn a_read_only_transaction_reads_and_refuses() {
 #[test]
 fn two_sessions_in_opposite_order_do_not_wait() {
     let cluster = Cluster::start();
-    let mut one = database(&cluster, "order");
-    let mut other = cluster.connect("order");
+    let mut one = database(&cluster, "opposite");
+    let mut other = cluster.connect("opposite");
     for key in ["a", "b"] {
         operate(&mut one, "storage", "set", &format!(r#"["{key}", 0]"#));
     }
@@ -236,7 +190,7 @@ fn dropping_the_extension_drops_what_was_to_be_stored() {
     client.run("BEGIN");
     operate(&mut client, "storage", "set", r#"["key", 1]"#);
     client.run("DROP EXTENSION posthog_plugins CASCADE; COMMIT; CREATE EXTENSION posthog_plugins");
-    client.add_plugin("keeper", OPERATE);
+    install(&mut client);
     assert_eq!(operate(&mut client, "storage", "get", r#"["key", 0]"#).as_deref(), Some("0"));
 }
 
@@ -252,6 +206,45 @@ fn who_may_do_nothing_stores_through_plugins_and_reads_no_table() {
         let code = stranger.refusal(&format!("SELECT FROM posthog_plugins.{name}"));
         assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{name}");
     }
+}
+
+#[test]
+fn who_is_limited_to_teams_sees_nothing_of_others_not_even_by_a_function() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "limited");
+    client.run(
+        "CREATE ROLE adam LOGIN;
+         SELECT posthog_plugins.grant_role('adam', 'admin'), posthog_plugins.limit_to_teams('adam', '{7}');
+         SELECT posthog_plugins.disable('keeper'), posthog_plugins.enable('keeper', 7, 'seven'),
+                posthog_plugins.enable('keeper', 8, 'eight')",
+    );
+    for team in [7, 8] {
+        for place in ["storage", "cache"] {
+            client.run(&format!(
+                r#"SELECT process_event('{{"event": "e", "team_id": {team}, "properties":
+                     {{"place": "{place}", "method": "set", "args": ["of {team}", {team}]}}}}')"#
+            ));
+        }
+    }
+    let mut adam = cluster.connect_as("adam", "limited");
+    // A function that costs nothing is called as early as PostgreSQL can.
+    adam.run(
+        "CREATE TEMP TABLE caught (what text);
+         CREATE FUNCTION pg_temp.look(text) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql
+             AS $$BEGIN INSERT INTO caught VALUES ($1); RETURN true; END$$;
+         SET enable_hashjoin = off; SET enable_mergejoin = off",
+    );
+    for (view, columns) in
+        [("storage", &["label", "key", "value"][..]), ("cache", &["key", "value"])]
+    {
+        let keys: Vec<String> = adam.column(&format!("SELECT key FROM posthog_plugins.{view}"));
+        assert_eq!(keys, ["of 7"], "{view}");
+        for column in columns {
+            adam.run(&format!("SELECT FROM posthog_plugins.{view} WHERE pg_temp.look({column})"));
+        }
+    }
+    let caught: Vec<String> = adam.column("SELECT DISTINCT what FROM caught ORDER BY 1");
+    assert_eq!(caught, ["7", "of 7", "seven"]);
 }
 
 #[test]
