@@ -121,7 +121,7 @@ fn a_prepared_transaction_holds_nobody_up_and_may_come_to_nothing() {
     let cluster = Cluster::start_with(&[("max_prepared_transactions", "2")]);
     let mut client = database(&cluster, "prepared_twice");
     client.run("SET lock_timeout = '1ms'");
-    let mut increment = |client: &mut Client| operate(client, "cursor", "increment", COUNT);
+    let increment = |client: &mut Client| operate(client, "cursor", "increment", COUNT);
     for _ in 0..10 {
         increment(&mut client);
     }
