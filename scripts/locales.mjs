@@ -1,7 +1,7 @@
 // Writes the tables of crates/engine/src/globals/intl/data from Unicode's CLDR, as its npm packages
 // have it: node scripts/locales.mjs FOLDER, where `npm install cldr-core cldr-dates-full
 // cldr-numbers-full cldr-units-full cldr-misc-full cldr-localenames-full cldr-bcp47` ran in FOLDER.
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 
 const [packages] = process.argv.slice(2);
 const target = new URL("../crates/engine/src/globals/intl/data/", import.meta.url);
@@ -205,3 +205,6 @@ table("zones", lines);
 
 const fractions = core("currencyData").currencyData.fractions;
 table("fractions", Object.entries(fractions).filter(([code]) => code !== "DEFAULT").map(([code, { _digits }]) => `${code}\t${_digits}`).filter((line) => !line.endsWith("\t2")));
+
+// What is made of their data is under their licence.
+copyFileSync(`${packages}/node_modules/cldr-core/LICENSE`, new URL("LICENSE", target));

@@ -14,7 +14,7 @@ CREATE TABLE posthog_plugins.plugin_storage (
     expires_at timestamptz,
     changed_at timestamptz      NOT NULL,
     CONSTRAINT plugin_storage_change_is_known
-        CHECK (change IN ('put', 'list', 'delete', 'add', 'begin', 'expire', 'push', 'remove'))
+        CHECK (change IN ('put', 'list', 'delete', 'add', 'begin', 'expire', 'push', 'remove', 'take'))
 );
 CREATE INDEX plugin_storage_by_key ON posthog_plugins.plugin_storage (config_id, key);
 COMMENT ON TABLE posthog_plugins.plugin_storage IS 'Changes to what plugins keep in meta.storage; the view storage shows what comes of them';
@@ -32,7 +32,7 @@ CREATE UNLOGGED TABLE posthog_plugins.plugin_cache (
     expires_at timestamptz,
     changed_at timestamptz      NOT NULL,
     CONSTRAINT plugin_cache_change_is_known
-        CHECK (change IN ('put', 'list', 'delete', 'add', 'begin', 'expire', 'push', 'remove'))
+        CHECK (change IN ('put', 'list', 'delete', 'add', 'begin', 'expire', 'push', 'remove', 'take'))
 );
 CREATE INDEX plugin_cache_by_key ON posthog_plugins.plugin_cache (plugin, key);
 CREATE INDEX plugin_cache_by_expiry

@@ -12,7 +12,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use engine::store::Refusal;
@@ -130,10 +130,10 @@ fn copy(path: &str, stamp: &str) -> io::Result<PathBuf> {
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY)?;
     let draft = PathBuf::from(DIRECTORY).join(format!("{PREFIX}{}.draft", std::process::id()));
-    fs::copy(path, &draft)?;
-    if self::stamp(&fs::metadata(path)?) != stamp {
-        fs::remove_file(&draft)?;
-        return Err(io::Error::other("it is being written"));
+    if let Err(error) = draw_up(path, stamp, &draft) {
+        // A full disk is not to stay full. There may be none.
+        let _ = fs::remove_file(&draft);
+        return Err(error);
     }
     // Of files that are no more. Whoever has one open keeps it.
     for other in fs::read_dir(DIRECTORY)?.flatten() {
@@ -146,4 +146,13 @@ fn copy(path: &str, stamp: &str) -> io::Result<PathBuf> {
     }
     fs::rename(&draft, &copy)?;
     Ok(copy)
+}
+
+fn draw_up(path: &str, stamp: &str, draft: &Path) -> io::Result<()> {
+    fs::copy(path, draft)?;
+    if self::stamp(&fs::metadata(path)?) == stamp {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is being written"))
+    }
 }

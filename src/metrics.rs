@@ -12,8 +12,9 @@ thread_local! {
 /// Takes a value of a config's metric.
 pub fn measure(config_id: i32, metric: &Metric, value: f64) {
     VALUES.with_borrow_mut(|values| {
-        let joined = |held: &mut f64| *held = metric.kind.join(*held, value);
-        values.entry((config_id, metric.clone())).and_modify(joined).or_insert(value);
+        let kind = metric.kind;
+        let held = values.entry((config_id, metric.clone())).or_insert_with(|| kind.nothing());
+        *held = kind.join(*held, value);
     });
 }
 

@@ -3,13 +3,15 @@
 // pgrx takes errors as this type, whose size does not matter in a call that fails.
 #![allow(clippy::result_large_err)]
 
+use engine::store::{Owner, Place};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::catalog::configs::{self, Target};
-use crate::catalog::kept::{self, Owner};
-use crate::catalog::{as_owner, findings, metrics, pauses, retention, stats as stored, teams};
+use crate::catalog::kept;
+use crate::catalog::teams::{self, Limit};
+use crate::catalog::{as_owner, findings, metrics, pauses, retention, stats as stored};
 use crate::error::Error;
 use crate::{backend, stats, upkeep};
 
@@ -45,6 +47,8 @@ fn prune() -> Answer<i64> {
     let removed = as_owner(|client| {
         stored::fold(client, 0)?;
         metrics::fold(client)?;
+        kept::remove_orphans(client)?;
+        kept::fold_all(client)?;
         retention::prune(client, None)
     });
     Ok(removed.map_err(Error::from)?)
@@ -120,11 +124,13 @@ fn _incomplete() -> Result<
     Ok(TableIterator::new(configs::incomplete()?))
 }
 
-/// Behind the views `storage` and `cache`: every key that holds something. Whoever is limited to teams
-/// sees theirs.
+/// Behind the views `storage` and `cache`: every key of either that holds something. Whoever is limited
+/// to teams sees theirs.
 #[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
 #[allow(clippy::type_complexity)]
-fn _kept() -> Result<
+fn _kept(
+    in_cache: bool,
+) -> Result<
     TableIterator<
         'static,
         (
@@ -139,21 +145,26 @@ fn _kept() -> Result<
     >,
     ErrorReport,
 > {
-    let kept = as_owner(|client| kept::all(client)).map_err(Error::from)?;
-    let teams = as_owner(|client| configs::teams_by_id(client)).map_err(Error::from)?;
-    let is_limited = teams::is_caller_limited()?;
-    let mut rows = Vec::new();
-    for kept::Kept { key, value, expires_at, changed_at } in kept {
+    let place = if in_cache { Place::Cache } else { Place::Storage };
+    let limit = Limit::of_caller()?;
+    let kept = as_owner(|client| {
+        let teams = configs::teams_by_id(client)?;
+        kept::all(client, place, |owner| {
+            limit.admits(match owner {
+                Owner::Config(id) => teams.get(id).copied().flatten(),
+                Owner::Plugin { team_id, .. } => *team_id,
+            })
+        })
+    });
+    let rows = kept.map_err(Error::from)?.into_iter().map(|kept| {
+        let kept::Kept { key, value, expires_at, changed_at } = kept;
         let (config_id, plugin, team_id) = match key.owner {
-            Owner::Config(id) => (Some(id), None, teams.get(&id).copied().flatten()),
+            Owner::Config(id) => (Some(id), None, None),
             Owner::Plugin { plugin, team_id } => (None, Some(plugin.to_string()), team_id),
         };
-        if is_limited && teams::check(team_id).is_err() {
-            continue;
-        }
         let time = |seconds: f64| pgrx::datum::to_timestamp(seconds);
         let expires_at = expires_at.map(time);
-        rows.push((config_id, plugin, team_id, key.name, value, expires_at, time(changed_at)));
-    }
+        (config_id, plugin, team_id, key.name, value, expires_at, time(changed_at))
+    });
     Ok(TableIterator::new(rows))
 }

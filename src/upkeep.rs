@@ -29,8 +29,8 @@ struct Upkeep {
     /// When counts were last written.
     counted: Option<Instant>,
     pruned: Option<Instant>,
-    /// Lines that were written since.
-    lines: i64,
+    /// Rows that were written since and will be removed some time.
+    passing: i64,
     /// The transaction that is ending has written all of it.
     written: bool,
     /// The last attempt to write failed: the next one waits for its time.
@@ -80,9 +80,9 @@ pub fn reset(config_ids: Vec<i32>) {
     UPKEEP.with_borrow_mut(|upkeep| upkeep.resets.extend(config_ids));
 }
 
-/// Lines went into the log.
-pub fn wrote(lines: usize) {
-    UPKEEP.with_borrow_mut(|upkeep| upkeep.lines += lines as i64);
+/// Rows were written that will be past their time: lines of the log, keys that expire.
+pub fn wrote(passing: usize) {
+    UPKEEP.with_borrow_mut(|upkeep| upkeep.passing += passing as i64);
 }
 
 /// While the transaction can still write.
@@ -95,8 +95,8 @@ pub fn before_commit() {
         (
             stats::is_any() && is_over(upkeep.counted, settings::stats_interval()),
             !upkeep.failed && (!upkeep.pauses.is_empty() || !upkeep.notices.is_empty()),
-            upkeep.lines > 0 && is_over(upkeep.pruned, PRUNED_EVERY),
-            PRUNED_AT_ONCE + 2 * upkeep.lines,
+            upkeep.passing > 0 && is_over(upkeep.pruned, PRUNED_EVERY),
+            PRUNED_AT_ONCE + 2 * upkeep.passing,
         )
     });
     // SAFETY: flags and functions of the running transaction.
@@ -173,7 +173,7 @@ fn tidy(prune: Option<i64>, folded_from: Option<i64>) {
     UPKEEP.with_borrow_mut(|upkeep| {
         if prune.is_some() {
             upkeep.pruned = Some(Instant::now());
-            upkeep.lines = 0;
+            upkeep.passing = 0;
         }
     });
     report(attempt(|client| {

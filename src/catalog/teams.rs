@@ -37,15 +37,31 @@ pub(super) fn lift(client: &mut SpiClient<'_>, role: pg_sys::Oid) -> SpiResult<(
     Ok(())
 }
 
-/// Refuses a caller who is limited to other teams. What concerns every team, `None`, is for callers
-/// without a limit.
-pub fn check(team_id: Option<i32>) -> Result<()> {
-    match limit_of_caller()? {
-        Some(teams) if team_id.is_none_or(|team| !teams.contains(&team)) => {
-            Err(Error::NotYourTeam { role: caller_name(), team_id, teams })
-        }
-        _ => Ok(()),
+/// The teams that somebody is limited to, if he is.
+pub struct Limit(Option<Vec<i32>>);
+
+impl Limit {
+    pub fn of_caller() -> Result<Self> {
+        Ok(Limit(limit_of_caller()?))
     }
+
+    /// What concerns every team, `None`, is for callers without a limit.
+    pub fn admits(&self, team_id: Option<i32>) -> bool {
+        match &self.0 {
+            Some(teams) => team_id.is_some_and(|team| teams.contains(&team)),
+            None => true,
+        }
+    }
+}
+
+/// Refuses a caller who is limited to other teams.
+pub fn check(team_id: Option<i32>) -> Result<()> {
+    let limit = Limit::of_caller()?;
+    if limit.admits(team_id) {
+        return Ok(());
+    }
+    let teams = limit.0.unwrap_or_default();
+    Err(Error::NotYourTeam { role: caller_name(), team_id, teams })
 }
 
 pub fn is_caller_limited() -> Result<bool> {

@@ -2,15 +2,15 @@
 //! plugin stores it reads again; nobody else does, and nothing is written.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use engine::store::{Operation, Refusal, Reply as Stored, Slot};
+use engine::store::{Key, Ledger, Operation, Refusal, Reply as Stored};
 use engine::{Answer, Host, LogLine, Program, Request, Task};
 
 use super::responses::{Reply, Responses};
-use crate::catalog::kept::{self, Key};
+use crate::catalog::kept;
 use crate::error::{Error, Result};
 use crate::host::Interrupts;
 use crate::json::Json;
@@ -64,7 +64,7 @@ pub struct DryHost {
     /// What the plugin asked of others, if that is to be shown.
     asked: RefCell<Option<Vec<Request>>>,
     asked_bytes: Cell<usize>,
-    slots: RefCell<HashMap<Key, Slot>>,
+    ledger: RefCell<Ledger>,
 }
 
 impl DryHost {
@@ -78,7 +78,7 @@ impl DryHost {
             sent: Cell::default(),
             asked: RefCell::default(),
             asked_bytes: Cell::default(),
-            slots: RefCell::default(),
+            ledger: RefCell::default(),
         }
     }
 
@@ -156,17 +156,16 @@ impl Host for DryHost {
         operation: Operation,
     ) -> std::result::Result<Stored, Refusal> {
         let Operation { place, key, action } = operation;
-        let key = Key { owner: store::owner(program, place), name: key };
-        if !self.slots.borrow().contains_key(&key) {
+        let key = Key::of(program, place, key);
+        if !self.ledger.borrow().is_enough_for(&key, &action) {
             // What is not installed and configured sees nothing of what is.
-            let state = match program.id {
-                0 => None,
-                _ => self.interrupts.shield(|| Ok(store::read(&key).0))?,
+            let (state, rows) = match program.id {
+                0 => (None, 0),
+                _ => self.interrupts.shield(|| Ok(store::read(&key)))?,
             };
-            self.slots.borrow_mut().insert(key.clone(), Slot::stored(state));
+            self.ledger.borrow_mut().adopt(&key, state, rows);
         }
-        let mut slots = self.slots.borrow_mut();
-        slots.entry(key).or_default().perform(action, kept::now())
+        self.ledger.borrow_mut().perform(key, action, Ledger::TOP, kept::now())
     }
 
     fn leave(&self, program: &Program, task: Task) -> std::result::Result<(), Refusal> {

@@ -147,13 +147,17 @@ impl Events {
             }
             let (values, nulls) = (values.as_mut_ptr(), nulls.as_mut_ptr());
             let row = pg_sys::heap_form_tuple((*self.relation).rd_att, values, nulls);
-            let row = self.call(row, process)?;
-            if !row.is_null() {
-                pg_sys::tuplestore_puttuple(rows.store, row);
-            }
+            let stored = self.call(row, process).map(|row| {
+                let is_stored = !row.is_null();
+                if is_stored {
+                    pg_sys::tuplestore_puttuple(rows.store, row);
+                }
+                is_stored
+            });
+            // Also on the way to an error: the context ends before that is told.
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextReset(rows.memory);
-            Ok(!row.is_null())
+            stored
         }
     }
 

@@ -122,6 +122,10 @@ pub enum MetricKind {
     Min,
 }
 
+/// Sums beyond would come to infinity in PostgreSQL some day, which is an error there, for whoever
+/// looks at anybody's metrics.
+const LARGEST_MEASURED: f64 = 1e290;
+
 impl MetricKind {
     pub fn name(self) -> &'static str {
         match self {
@@ -131,13 +135,23 @@ impl MetricKind {
         }
     }
 
+    /// What joins with any value to that value.
+    pub fn nothing(self) -> f64 {
+        match self {
+            MetricKind::Sum => 0.0,
+            MetricKind::Max => f64::NEG_INFINITY,
+            MetricKind::Min => f64::INFINITY,
+        }
+    }
+
     /// Two values as one.
     pub fn join(self, one: f64, other: f64) -> f64 {
-        match self {
+        let joined = match self {
             MetricKind::Sum => one + other,
             MetricKind::Max => one.max(other),
             MetricKind::Min => one.min(other),
-        }
+        };
+        joined.clamp(-LARGEST_MEASURED, LARGEST_MEASURED)
     }
 }
 

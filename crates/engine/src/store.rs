@@ -1,14 +1,19 @@
-//! What plugins keep: the operations of `meta.storage` and `meta.cache`, and what each does to a key.
-//! Pure: the host knows where keys are kept, and hands in what they hold.
+//! What plugins keep: the operations of `meta.storage` and `meta.cache`, what each does to a key, and
+//! what one transaction has done to all of them. Pure: the host knows where keys are kept, hands in
+//! what they hold, and writes down what has changed.
 
 mod change;
 mod entry;
+mod key;
+mod ledger;
 mod slot;
 
 use std::fmt;
 
 pub use change::{Change, Effect};
 pub use entry::{Content, Entry};
+pub use key::{Key, Owner};
+pub use ledger::{Changed, ChangedKey, Ledger, Level};
 pub use slot::{Pending, Slot};
 
 /// Longest value, and longest list: PostgreSQL holds more, a session that reads it with every event
@@ -63,6 +68,22 @@ impl Action {
     /// Whether it leaves everything as it is.
     pub fn only_reads(&self) -> bool {
         matches!(self, Action::Get | Action::Range(..) | Action::Length)
+    }
+
+    /// Whether it is the same whatever the key holds.
+    fn is_blind(&self) -> bool {
+        matches!(self, Action::Set { .. } | Action::Delete)
+    }
+
+    /// About how many bytes it adds at most.
+    fn bytes(&self) -> usize {
+        size_of::<Change>()
+            + match self {
+                Action::Set { value, .. } | Action::Remove(_, value) => value.len(),
+                // In the list, and among the changes.
+                Action::Push(elements) => 2 * entry::list_bytes(elements),
+                _ => 0,
+            }
     }
 }
 

@@ -101,6 +101,7 @@ tables! {
     ciphers_answer_as_in_node: "globals/crypto_ciphers.txt";
     the_webs_crypto_answers_as_in_node: "globals/web_crypto.txt";
     zlib_answers_as_in_node: "globals/zlib.txt";
+    zlibs_streams_flow_as_in_node: "globals/zlib_streams.txt";
     jsonwebtoken_answers_as_the_package: "globals/jsonwebtoken.txt";
     what_quickjs_brings_answers_as_in_node: "globals/builtin.txt";
 }

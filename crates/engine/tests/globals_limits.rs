@@ -222,6 +222,10 @@ fn numbers_in_locales_stay_small() {
          WeakMap.prototype.set = function (key, state) { globalThis.state = state; return set.call(this, key, state) };
          new Intl.NumberFormat(); for (;;) state.format('1e2000000000')",
         "const a = []; for (;;) a.push(new Intl.NumberFormat('de', { minimumFractionDigits: 20 }))",
+        "const { set } = WeakMap.prototype;
+         WeakMap.prototype.set = function (key, state) { globalThis.state = state; return set.call(this, key, state) };
+         new Intl.NumberFormat('en', { minimumSignificantDigits: 21 });
+         for (;;) state.format('1e-2147483648')",
         "new Intl.DateTimeFormat({ length: 2 ** 53 - 1 })",
         "Array.prototype.toLocaleString.call({ length: 2 ** 53 - 1 })",
         "const s = 'a'.repeat(1e7); for (;;) s.localeCompare(s + 'b')",
@@ -229,6 +233,22 @@ fn numbers_in_locales_stay_small() {
         "const a = []; a[0] = a; for (;;) a.toLocaleString()",
     ] {
         assert!(attack(body).is_some(), "{body}");
+    }
+}
+
+/// What a format is made of is kept outside of the plugin's memory.
+#[test]
+fn no_format_is_made_of_a_long_pattern() {
+    for make in [
+        "new Intl.DateTimeFormat('en', { hour: 'numeric' })",
+        "new Intl.DateTimeFormat('en', { dateStyle: 'full', timeStyle: 'full', hour12: false })",
+        "new Intl.DateTimeFormat('en', { timeStyle: 'short', hour12: false })",
+    ] {
+        holds(&format!(
+            "const long = 'yM'.repeat(1000);
+             String.prototype[Symbol.iterator] = () => [long][Symbol.iterator]();
+             try {{ {make} }} catch (error) {{ event.ok = error instanceof RangeError }}"
+        ));
     }
 }
 

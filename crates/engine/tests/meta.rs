@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use common::{after, program, to_jsonb};
 use engine::store::{Operation, Place, Refusal, Reply, Slot};
-use engine::{Engine, Host, LogLine, Metric, Program, Task};
+use engine::{Engine, Host, LogLine, Metric, MetricKind, Program, Task};
 
 #[derive(Default)]
 struct Keeper {
@@ -132,6 +132,56 @@ fn jobs_and_events_are_left_as_json() {
             ),
         ]
     );
+}
+
+/// PostgreSQL would only say so when the transaction ends, which would not take place.
+#[test]
+fn what_is_no_json_for_postgresql_is_refused_or_mended_at_once() {
+    let (event, host) = run(r#"
+        const raw = JSON.rawJSON
+        JSON.stringify = () => 'no JSON'; JSON = undefined
+        const rejection = (promise) => promise.then(() => null, (error) => error.code)
+        await meta.jobs.later({ at: 1 }).runAt(5)
+        await meta.jobs.nothing().runAt(5)
+        await posthog.capture('seen')
+        event.codes = []
+        for (const number of ['1e999', '-1e400', '1'.repeat(100)]) {
+            event.codes.push(await rejection(posthog.capture('x', { number: raw(number) })))
+            event.codes.push(await rejection(meta.jobs.x(raw(number)).runNow()))
+        }
+        await meta.jobs.text(raw('"\\uD800\\u0000"')).runAt(5)"#);
+    assert_eq!(event["codes"], serde_json::json!(vec!["54000"; 6]));
+    let payloads: Vec<String> = host
+        .tasks
+        .take()
+        .into_iter()
+        .map(|task| match task {
+            Task::Job { payload, .. } => payload,
+            Task::Event(event) => event.split(',').next().unwrap().to_owned(),
+        })
+        .collect();
+    assert_eq!(payloads, [r#"{"at":1}"#, "null", r#"{"event":"seen""#, "\"\u{FFFD}\u{FFFD}\""]);
+}
+
+#[test]
+fn a_value_that_a_text_cannot_hold_is_refused() {
+    let (event, _) = run(r#"
+        const raw = { jsonSerialize: false }
+        event.code = await meta.cache.set('k', 'a\0b', 0, raw).catch((error) => error.code)
+        await meta.cache.set('k', 'a\0b'); event.value = await meta.cache.get('k')
+        await meta.cache.lpush('l', ['a\0b']); event.list = await meta.cache.lrange('l', 0, -1)"#);
+    assert_eq!(
+        event,
+        serde_json::json!({"code": "22021", "value": "a\u{FFFD}b", "list": ["a\u{FFFD}b"]})
+    );
+}
+
+#[test]
+fn sums_stay_what_postgresql_can_add_up() {
+    let huge = MetricKind::Sum.join(f64::MAX, f64::MAX);
+    assert!((huge * 1e15).is_finite());
+    assert_eq!(MetricKind::Max.join(MetricKind::Max.nothing(), -5.0), -5.0);
+    assert_eq!(MetricKind::Min.join(MetricKind::Min.nothing(), 5.0), 5.0);
 }
 
 #[test]

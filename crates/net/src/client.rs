@@ -22,8 +22,8 @@ use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::tls::Tls;
 
-/// How often a wait asks whether it is to end: 100 times a second, which costs a thousandth of a
-/// processor, and nobody who cancels a statement notices.
+/// How often a wait asks whether it is to end: nobody who cancels a statement notices that it takes so
+/// long. Asking took 0.2 ms, 2 % of a processor, in an unoptimised build on a busy machine.
 const TICK: Duration = Duration::from_millis(10);
 
 /// More requests than that wait for no others.

@@ -6,6 +6,7 @@ pub mod catalog;
 mod cluster;
 pub mod counter;
 mod environment;
+pub mod keeper;
 pub mod markdown;
 pub mod mmdb;
 pub mod process;

@@ -16,11 +16,16 @@ pub fn everything(client: &mut Client) -> Vec<String> {
          SELECT 'secret ' || s::text FROM posthog_plugins.plugin_secret AS s
           UNION ALL
          SELECT 'attachment ' || a::text FROM posthog_plugins.plugin_attachment AS a
+          UNION ALL
+         SELECT 'stored ' || s::text FROM posthog_plugins.plugin_storage AS s
+          UNION ALL
+         SELECT 'job ' || j::text FROM posthog_plugins.plugin_job AS j
           ORDER BY 1",
     )
 }
 
-/// Two plugins, the first of them with two versions, three configs, a secret and an attachment.
+/// Two plugins, the first of them with two versions, three configs, a secret, an attachment, and what it
+/// has stored and wants to be run some day.
 pub fn furnish(client: &mut Client) {
     client.run(
         r#"SELECT posthog_plugins.install('export const processEvent = () => null',
@@ -48,7 +53,11 @@ pub fn furnish(client: &mut Client) {
            SELECT posthog_plugins.enable('last');
            SELECT posthog_plugins.enable('tagging');
            SELECT posthog_plugins.enable('tagging', 7, 'second');
-           SELECT posthog_plugins.move('last', 3)"#,
+           SELECT posthog_plugins.move('last', 3);
+           INSERT INTO posthog_plugins.plugin_storage (config_id, key, change, value, changed_at)
+               VALUES (1, 'stored', 'put', '{"a": 1}', now());
+           INSERT INTO posthog_plugins.plugin_job (config_id, name, payload, run_at)
+               VALUES (1, 'someDay', '{"a": 1}', '2100-01-01')"#,
     );
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 
 use cluster::process::ticks_of;
-use cluster::{Cluster, Session, wait_until};
+use cluster::{Cluster, Session, Shutdown, keeper, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -63,6 +63,62 @@ fn what_expires_begins_anew() {
     assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.cache"), 0);
     client.run("SELECT posthog_plugins.prune()");
     assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_cache"), 0);
+}
+
+#[test]
+fn who_writes_what_expires_removes_what_has_expired() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("expired");
+    client.add_body(
+        "passing",
+        "return meta.cache.set(event.event, 1, 1).then(async () => {
+             if (event.twice) await meta.cache.incr(event.event); return event })",
+    );
+    client.run(
+        "SELECT process_event(jsonb_build_object('event', 'once ' || i)) FROM generate_series(1, 1500) AS i;
+         SELECT process_event('{\"event\": \"often\"}');
+         BEGIN; SELECT process_event('{\"event\": \"often\", \"twice\": true}'); COMMIT;
+         SELECT pg_sleep(1.1)",
+    );
+    let rows = "SELECT count(*)::int FROM posthog_plugins.plugin_cache";
+    assert_eq!(client.value::<i32>(rows), 1501);
+    // A session looks when it writes for the first time: a thousand, and two for each new one.
+    cluster.connect("expired").process(r#"{"event": "new"}"#);
+    let left = client.value::<i32>(rows);
+    assert!((480..=510).contains(&left), "{left} rows");
+    cluster.connect("expired").process(r#"{"event": "newer"}"#);
+    assert_eq!(client.value::<i32>(rows), 2);
+}
+
+#[test]
+fn a_crash_empties_the_cache_and_keeps_the_storage() {
+    let cluster = Cluster::start();
+    let mut client = keeper::database(&cluster, "crash");
+    for place in ["storage", "cache"] {
+        keeper::operate(&mut client, place, "set", r#"["key", 1]"#);
+    }
+    drop(client);
+    cluster.restart(Shutdown::Immediate);
+    let mut client = cluster.connect("crash");
+    let mut get = |place| keeper::operate(&mut client, place, "get", r#"["key", 0]"#);
+    assert_eq!(get("storage").as_deref(), Some("1"));
+    assert_eq!(get("cache").as_deref(), Some("0"));
+}
+
+#[test]
+fn what_was_taken_from_a_list_at_once_is_a_row() {
+    let cluster = Cluster::start();
+    let mut client = keeper::database(&cluster, "list");
+    let texts = (0..500).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(",");
+    keeper::operate(&mut client, "cache", "lpush", &format!(r#"["l", [{texts}]]"#));
+    keeper::operate(&mut client, "cache", "lpop", r#"["l", 499]"#);
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_cache"), 2);
+    let left = keeper::operate(&mut client, "cache", "lrange", r#"["l", 0, -1]"#);
+    assert_eq!(left.as_deref(), Some(r#"["0"]"#));
+    let pushed = keeper::operate(&mut client, "cache", "lpush", r#""[\"l\", [\"a\\u0000b\"]]""#);
+    assert_eq!(pushed.as_deref(), Some("2"));
+    let removed = keeper::operate(&mut client, "cache", "lrem", r#""[\"l\", 1, \"a\\u0000b\"]""#);
+    assert_eq!(removed.as_deref(), Some("1"));
 }
 
 #[test]

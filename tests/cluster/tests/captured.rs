@@ -65,6 +65,51 @@ fn jobs_wait_for_their_time() {
     assert!(jobs[2].starts_with("then_null") && jobs[2].ends_with("true"), "{jobs:?}");
 }
 
+/// PostgreSQL would say so at the commit, whatever `on_error` is.
+#[test]
+fn a_plugin_that_leaves_no_json_does_not_end_the_transaction() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("raw");
+    client.add_plugin(
+        "raw",
+        r#"JSON.stringify = () => 'no JSON'
+           export async function processEvent(event, { jobs }) {
+             posthog.capture('fine', { n: 1 })
+             await jobs.text(JSON.rawJSON('"\\uD800"')).runAt(0)
+             await posthog.capture('large', { n: JSON.rawJSON('1e999999') })
+         }"#,
+    );
+    assert_eq!(client.process(r#"{"n": 1}"#).unwrap(), r#"{"n": 1}"#);
+    let left: i64 = client.value(
+        "SELECT (SELECT count(*) FROM posthog_plugins.captured_event)
+              + (SELECT count(*) FROM posthog_plugins.plugin_job)",
+    );
+    assert_eq!(left, 2);
+    let message: String = client.value("SELECT message FROM posthog_plugins.failures");
+    assert!(message.contains("can have numbers"), "{message}");
+}
+
+#[test]
+fn no_sum_is_too_large_for_the_others_to_be_seen() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("sums");
+    client.add_plugin(
+        "sums",
+        "export const metrics = { total: 'sum' }
+         export function processEvent(event, { metrics }) {
+             metrics.total.increment(1.7e308); metrics.total.increment(1.7e308); return event
+         }",
+    );
+    client.run("SET posthog_plugins.stats_interval = 0");
+    for _ in 0..3 {
+        client.process("{}");
+    }
+    let read = "SELECT value > 1e289 FROM posthog_plugins.metrics";
+    assert!(client.value::<bool>(read));
+    client.run("SELECT posthog_plugins.prune()");
+    assert!(client.value::<bool>(read));
+}
+
 #[test]
 fn metrics_are_joined_by_their_kind() {
     let cluster = Cluster::start();

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use cluster::sample::{everything, furnish, works};
-use cluster::{Cluster, Session, run, wait_until};
+use cluster::{Cluster, Session, keeper, run, wait_until};
 use postgres::Client;
 
 /// A table whose rows went through the plugins, and what says so in a database.
@@ -181,6 +181,44 @@ fn attached_tables_are_attached_after_a_restore() {
     }
     assert_eq!(restored.column::<String>(stored), it.original.column::<String>(stored));
     assert_eq!(restored.column::<String>(stored).len(), 2 * before.len());
+}
+
+#[test]
+fn what_plugins_keep_and_leave_goes_on_after_a_restore() {
+    let it = Move::prepare();
+    let mut original = it.from.create_database("keeping");
+    keeper::install(&mut original);
+    original.add_body("capturing", "posthog.capture('seen'); return event");
+    let counting = |client: &mut Client| {
+        keeper::operate(client, "cursor", "increment", r#"["count"]"#).unwrap()
+    };
+    for expected in ["1", "2", "3"] {
+        assert_eq!(counting(&mut original), expected);
+    }
+    keeper::operate(&mut original, "cache", "set", r#"["key", 1]"#);
+    let file = it.file("keeping");
+    run(it.from.client("pg_dump", "postgres").args([
+        "--format=custom",
+        "--file",
+        &file,
+        "keeping",
+    ]));
+    it.to.connect("postgres").run("CREATE DATABASE keeping");
+    let mut restore = it.to.client("pg_restore", "postgres");
+    run(restore.args(["--exit-on-error", "--dbname=keeping", &file]));
+    let mut restored = it.to.connect("keeping");
+    let captured = "SELECT count(*) FROM posthog_plugins.captured_event";
+    assert_eq!(restored.value::<i64>(captured), 4);
+    // A cache is made anew.
+    let cached = keeper::operate(&mut restored, "cache", "get", r#"["key", 0]"#);
+    assert_eq!(cached.as_deref(), Some("0"));
+    // New rows come after the old ones.
+    for expected in ["4", "5"] {
+        assert_eq!(counting(&mut restored), expected);
+    }
+    assert_eq!(restored.value::<i64>(captured), 7);
+    restored.run("SELECT posthog_plugins.prune()");
+    assert_eq!(counting(&mut restored), "6");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! writes nothing, and becomes a primary.
 
 use cluster::sample::{everything, furnish, works};
-use cluster::{Cluster, Session, Shutdown, wait_until};
+use cluster::{Cluster, Session, Shutdown, keeper, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -62,6 +62,27 @@ fn a_running_session_of_a_standby_sees_changes_of_the_primary() {
         assert_ne!(after, before, "after {change}");
         assert_eq!(after, admin.process(event), "after {change}");
     }
+}
+
+/// Of the cache it has nothing, as that is not in the log that it follows.
+#[test]
+fn a_standby_reads_what_plugins_store_and_has_an_empty_cache() {
+    let (_primary, _standby, mut admin, mut reader) = pair();
+    keeper::install(&mut admin);
+    for place in ["storage", "cache"] {
+        keeper::operate(&mut admin, place, "set", r#"["key", 1]"#);
+    }
+    catch_up(&mut admin, &mut reader);
+    let mut get = |place| keeper::operate(&mut reader, place, "get", r#"["key", 0]"#);
+    assert_eq!(get("storage").as_deref(), Some("1"));
+    assert_eq!(get("cache").as_deref(), Some("0"));
+    for place in ["storage", "cache"] {
+        let code = keeper::member(&mut reader, place, "set", r#"["key", 2]"#, "code");
+        assert_eq!(code.as_deref(), Some("\"25006\""));
+    }
+    let count = |view| format!("SELECT count(*) FROM posthog_plugins.{view}");
+    assert_eq!(reader.value::<i64>(&count("storage WHERE key = 'key'")), 1);
+    assert_eq!(reader.value::<i64>(&count("cache")), 0);
 }
 
 #[test]

@@ -1,58 +1,10 @@
 //! What plugins keep in `meta.storage` belongs to the transaction that stored it, and to a config;
 //! nobody waits for anybody.
 
+use cluster::keeper::{database, install, member, operate};
 use cluster::{Cluster, Session};
 use postgres::Client;
 use postgres::error::SqlState;
-
-/// Does what the event says, and puts what came of it into the event. What jsonb cannot hold comes
-/// as JSON in a text.
-const OPERATE: &str = "
-    export async function processEvent(event, meta) {
-        const { place, method, args: given } = event.properties
-        const args = typeof given === 'string' ? JSON.parse(given) : given
-        try {
-            const target = place === 'cursor' ? meta.utils.cursor : meta[place]
-            event.properties = { result: await target[method](...args) }
-        } catch (error) {
-            event.properties = { error: error.message, code: error.code }
-        }
-        return event
-    }";
-
-fn event(place: &str, method: &str, arguments: &str) -> String {
-    format!(
-        r#"{{"event": "e", "properties": {{"place": "{place}", "method": "{method}", "args": {arguments}}}}}"#
-    )
-}
-
-/// The member of what became of it; `None` if it is not there.
-fn operate(client: &mut Client, place: &str, method: &str, arguments: &str) -> Option<String> {
-    member(client, place, method, arguments, "result")
-}
-
-fn member(
-    client: &mut Client,
-    place: &str,
-    method: &str,
-    arguments: &str,
-    name: &str,
-) -> Option<String> {
-    let event = event(place, method, arguments);
-    client
-        .query_one(
-            "SELECT (process_event($1::text::jsonb) -> 'properties' -> $2::text)::text",
-            &[&event, &name],
-        )
-        .unwrap()
-        .get(0)
-}
-
-fn database(cluster: &Cluster, name: &str) -> Client {
-    let mut client = cluster.create_database(name);
-    client.add_plugin("keeper", OPERATE);
-    client
-}
 
 #[test]
 fn values_are_those_of_posthog() {
@@ -238,7 +190,7 @@ fn dropping_the_extension_drops_what_was_to_be_stored() {
     client.run("BEGIN");
     operate(&mut client, "storage", "set", r#"["key", 1]"#);
     client.run("DROP EXTENSION posthog_plugins CASCADE; COMMIT; CREATE EXTENSION posthog_plugins");
-    client.add_plugin("keeper", OPERATE);
+    install(&mut client);
     assert_eq!(operate(&mut client, "storage", "get", r#"["key", 0]"#).as_deref(), Some("0"));
 }
 
@@ -254,6 +206,45 @@ fn who_may_do_nothing_stores_through_plugins_and_reads_no_table() {
         let code = stranger.refusal(&format!("SELECT FROM posthog_plugins.{name}"));
         assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{name}");
     }
+}
+
+#[test]
+fn who_is_limited_to_teams_sees_nothing_of_others_not_even_by_a_function() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "limited");
+    client.run(
+        "CREATE ROLE adam LOGIN;
+         SELECT posthog_plugins.grant_role('adam', 'admin'), posthog_plugins.limit_to_teams('adam', '{7}');
+         SELECT posthog_plugins.disable('keeper'), posthog_plugins.enable('keeper', 7, 'seven'),
+                posthog_plugins.enable('keeper', 8, 'eight')",
+    );
+    for team in [7, 8] {
+        for place in ["storage", "cache"] {
+            client.run(&format!(
+                r#"SELECT process_event('{{"event": "e", "team_id": {team}, "properties":
+                     {{"place": "{place}", "method": "set", "args": ["of {team}", {team}]}}}}')"#
+            ));
+        }
+    }
+    let mut adam = cluster.connect_as("adam", "limited");
+    // A function that costs nothing is called as early as PostgreSQL can.
+    adam.run(
+        "CREATE TEMP TABLE caught (what text);
+         CREATE FUNCTION pg_temp.look(text) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql
+             AS $$BEGIN INSERT INTO caught VALUES ($1); RETURN true; END$$;
+         SET enable_hashjoin = off; SET enable_mergejoin = off",
+    );
+    for (view, columns) in
+        [("storage", &["label", "key", "value"][..]), ("cache", &["key", "value"])]
+    {
+        let keys: Vec<String> = adam.column(&format!("SELECT key FROM posthog_plugins.{view}"));
+        assert_eq!(keys, ["of 7"], "{view}");
+        for column in columns {
+            adam.run(&format!("SELECT FROM posthog_plugins.{view} WHERE pg_temp.look({column})"));
+        }
+    }
+    let caught: Vec<String> = adam.column("SELECT DISTINCT what FROM caught ORDER BY 1");
+    assert_eq!(caught, ["7", "of 7", "seven"]);
 }
 
 #[test]

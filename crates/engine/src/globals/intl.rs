@@ -36,6 +36,10 @@ const KEPT_PATTERNS: usize = 256;
 /// counts.
 const LONGEST_NUMBER: usize = 100_000;
 
+/// Bytes of a pattern, a skeleton or the name of a unit: CLDR's have less than half of it. What our
+/// scripts give is theirs, but for what a plugin has made of `String.prototype`.
+const LONGEST_WORD: usize = 200;
+
 /// What a part is worth in bytes of a toll.
 const BYTES_PER_PART: usize = 64;
 
@@ -80,6 +84,14 @@ fn build<'js>(ctx: Ctx<'js>) -> Result<Object<'js>> {
     Ok(tools)
 }
 
+/// What is kept of them is not among what the plugin's memory is measured by.
+fn check_words(ctx: &Ctx<'_>, words: &[&str]) -> Result<()> {
+    if words.iter().all(|word| word.len() <= LONGEST_WORD) {
+        return Ok(());
+    }
+    Err(Exception::throw_range(ctx, "too long for a format"))
+}
+
 fn known(ctx: &Ctx<'_>, name: &str) -> Result<&'static Locale> {
     locale::find(name).ok_or_else(|| Exception::throw_range(ctx, "unknown locale"))
 }
@@ -91,6 +103,7 @@ fn text(ctx: Ctx<'_>, name: String, key: String) -> Result<Option<&'static str>>
 /// The pattern in which a locale shows the fields of a skeleton.
 fn pattern(ctx: Ctx<'_>, name: String, skeleton: String) -> Result<String> {
     let locale = known(&ctx, &name)?;
+    check_words(&ctx, &[&skeleton])?;
     let key = (locale.name, skeleton);
     if let Some(pattern) = PATTERNS.with_borrow(|kept| kept.get(&key).cloned()) {
         return Ok(pattern);
@@ -109,6 +122,7 @@ fn pattern(ctx: Ctx<'_>, name: String, skeleton: String) -> Result<String> {
 }
 
 fn glue(ctx: Ctx<'_>, name: String, style: String, date: String, time: String) -> Result<String> {
+    check_words(&ctx, &[&style, &date, &time])?;
     Ok(skeleton::glue(known(&ctx, &name)?, &style, &date, &time))
 }
 
@@ -134,6 +148,7 @@ fn date_format<'js>(
 ) -> Result<Function<'js>> {
     let locale = known(&ctx, &name)?;
     let zone = zone::find(&zone).ok_or_else(|| Exception::throw_range(&ctx, "unknown zone"))?;
+    check_words(&ctx, &[&pattern])?;
     let tokens = skeleton::parse(&pattern);
     let format = DateFormat { locale, zone, tokens };
     Function::new(ctx, move |ctx: Ctx<'js>, time: f64, in_parts: Opt<bool>| {
@@ -185,6 +200,8 @@ fn number_format<'js>(ctx: Ctx<'js>, options: Object<'js>) -> Result<Function<'j
         sign: options.get("signDisplay")?,
         rounding,
     };
+    check_words(&ctx, &[&format.of, &format.style, &format.display])?;
+    check_words(&ctx, &[&format.notation, &format.grouping, &format.sign])?;
     Function::new(ctx, move |ctx: Ctx<'js>, number: JsString<'js>, in_parts: Opt<bool>| {
         let parts = with_utf8(number, |number| {
             (number.len() <= LONGEST_NUMBER).then(|| format.parts(number))

@@ -1,7 +1,6 @@
 // `meta.jobs`: any name is a job, which is run later with the payload. Whether there is one is found
 // out then, as in PostHog.
 (function (enqueue) {
-  const { stringify } = JSON;
   const { freeze } = Object;
   const { now } = Date;
   const second = 1000;
@@ -36,7 +35,7 @@
   };
 
   const job = (name) => (payload) => {
-    const run = (time) => enqueue(name, stringify(payload) ?? "null", time);
+    const run = (time) => enqueue(name, payload, time);
     return freeze({
       async runNow() {
         run(now());

@@ -14,6 +14,9 @@ use crate::store::Refusal;
 /// More would be a mistake, and each is a row of a table.
 const MOST_METRICS: usize = 100;
 
+/// Each row has one.
+const LONGEST_NAME: usize = 200;
+
 /// What a plugin declares, once its script has run.
 #[derive(Default)]
 pub(crate) struct Metrics(RefCell<Rc<[Metric]>>);
@@ -36,7 +39,12 @@ impl Metrics {
                     return Err(throw(ctx, Refusal::new("22023", message)));
                 }
             };
-            metrics.push(Metric { name: with_utf8(name.to_js_string()?, str::to_owned)?, kind });
+            let name = with_utf8(name.to_js_string()?, str::to_owned)?;
+            if name.len() > LONGEST_NAME || name.contains('\0') {
+                let message = "this cannot be the name of a metric";
+                return Err(throw(ctx, Refusal::new("22023", message)));
+            }
+            metrics.push(Metric { name, kind });
         }
         self.0.replace(metrics.into());
         Ok(())

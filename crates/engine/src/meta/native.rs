@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use rquickjs::function::Opt;
-use rquickjs::{Array, Ctx, Error, Exception, Function, IntoJs, Result, String as JsString, Value};
+use rquickjs::{
+    Array, Ctx, Error, Exception, Function, IntoJs, Object, Result, String as JsString, Value,
+};
 
 use crate::globals::{pay, with_utf8};
 use crate::host::{Host, Task};
@@ -18,6 +20,9 @@ const LONGEST_CACHE_KEY: usize = 1024;
 
 /// Deeper JSON would not get past PostgreSQL's own parser in every session.
 const DEEPEST_JSON: usize = 512;
+
+/// A number of JavaScript's has 25 characters at most.
+const LONGEST_NUMBER: usize = 64;
 
 const TOO_LONG: &str = "54000"; // program_limit_exceeded
 const BAD_CHARACTER: &str = "22021"; // character_not_in_repertoire
@@ -66,7 +71,14 @@ fn action<'js>(
     };
     Ok(match name {
         "get" => Action::Get,
-        "set" => Action::Set { value: string(first)?, seconds: number(&second) },
+        "set" => {
+            let value = string(first)?;
+            if value.contains('\0') {
+                let message = "a value that is no JSON cannot have the character U+0000";
+                return Err(throw(ctx, Refusal::new(BAD_CHARACTER, message)));
+            }
+            Action::Set { value, seconds: number(&second) }
+        }
         "del" => Action::Delete,
         "increment" => Action::Increment(needed(&first)?),
         "incr" => Action::CountUp,
@@ -115,14 +127,14 @@ fn answer<'js>(ctx: &Ctx<'js>, reply: Reply) -> Result<Value<'js>> {
     }
 }
 
-/// `enqueue(name, payload, milliseconds)`
+/// `enqueue(name, payload, milliseconds)`; no payload is null
 pub(super) fn enqueue<'js>(
     ctx: &Ctx<'js>,
     host: &Rc<dyn Host>,
     program: &Rc<Program>,
 ) -> Result<Function<'js>> {
     let (host, program) = (host.clone(), program.clone());
-    let enqueue = move |ctx: Ctx<'js>, name: JsString<'js>, payload: JsString<'js>, time: f64| {
+    let enqueue = move |ctx: Ctx<'js>, name: JsString<'js>, payload: Value<'js>, time: f64| {
         let name = plain(name)?;
         if name.len() > LONGEST_CACHE_KEY || name.contains('\0') {
             let refusal = Refusal::new(BAD_ARGUMENT, "this cannot be the name of a job");
@@ -131,6 +143,7 @@ pub(super) fn enqueue<'js>(
         // JavaScript's own dates end there.
         let run_at = (time.clamp(0.0, 8.64e15) * 1000.0) as i64;
         let payload = json(&ctx, payload)?;
+        let payload = payload.unwrap_or_else(|| "null".to_owned());
         host.leave(&program, Task::Job { name, payload, run_at })
             .map_err(|refusal| throw(&ctx, refusal))
     };
@@ -144,8 +157,8 @@ pub(crate) fn leave<'js>(
     program: &Rc<Program>,
 ) -> Result<Function<'js>> {
     let (host, program) = (host.clone(), program.clone());
-    let leave = move |ctx: Ctx<'js>, event: JsString<'js>| {
-        let event = json(&ctx, event)?;
+    let leave = move |ctx: Ctx<'js>, event: Object<'js>| {
+        let Some(event) = json(&ctx, event.into_value())? else { return Ok(()) };
         host.leave(&program, Task::Event(event)).map_err(|refusal| throw(&ctx, refusal))
     };
     Function::new(ctx.clone(), leave)
@@ -187,36 +200,50 @@ fn check_key(place: Place, key: &str) -> std::result::Result<(), Refusal> {
     Ok(())
 }
 
-/// JSON of `JSON.stringify` as jsonb can hold it.
-fn json<'js>(ctx: &Ctx<'js>, text: JsString<'js>) -> Result<String> {
+/// A value as JSON that jsonb can hold; none for what has none. Written by QuickJS itself, and not by
+/// the `JSON.stringify` that the plugin may have replaced: what is no JSON would only be noticed at the
+/// end of the transaction, and end that.
+fn json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>> {
+    let Some(text) = ctx.json_stringify(value)? else { return Ok(None) };
     let text = plain(text)?;
     pay(ctx, text.len() + BYTES_PER_QUESTION)?;
-    if text.len() > LARGEST_VALUE {
-        let message = format!("what is left for later can have {LARGEST_VALUE} bytes at most");
-        return Err(throw(ctx, Refusal::new(TOO_LONG, message)));
-    }
-    let Some(text) = for_jsonb(&text) else {
-        let message = format!("what is left for later can nest {DEEPEST_JSON} levels at most");
-        return Err(throw(ctx, Refusal::new(TOO_LONG, message)));
+    let refused = |what: &str| {
+        let message = format!("what is left for later {what} at most");
+        Err(throw(ctx, Refusal::new(TOO_LONG, message)))
     };
-    Ok(text)
+    if text.len() > LARGEST_VALUE {
+        return refused(&format!("can have {LARGEST_VALUE} bytes"));
+    }
+    match for_jsonb(&text) {
+        Ok(text) => Ok(Some(text)),
+        Err(Unfit::TooDeep) => refused(&format!("can nest {DEEPEST_JSON} levels")),
+        Err(Unfit::TooLarge) => refused("can have numbers of 1.8e308"),
+    }
 }
 
-/// The JSON with U+FFFD where there are U+0000 or half a pair of surrogates; none if it is too deep.
-/// `JSON.stringify` escapes a surrogate only where it is alone.
-fn for_jsonb(text: &str) -> Option<String> {
+/// Why something cannot be jsonb.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfit {
+    TooDeep,
+    /// A number: `JSON.rawJSON` lets a plugin write one as it likes.
+    TooLarge,
+}
+
+/// The JSON with U+FFFD where there are U+0000 or half a pair of surrogates. A surrogate is escaped
+/// only where it is alone, but by `JSON.rawJSON`.
+fn for_jsonb(text: &str) -> std::result::Result<String, Unfit> {
     let mut out = String::with_capacity(text.len());
     let (mut depth, mut quoted) = (0usize, false);
     let mut rest = text;
     while let Some(at) = rest.find(['"', '\\', '[', ']', '{', '}']) {
         let (before, tail) = rest.split_at(at);
+        if !quoted {
+            check_numbers(before)?;
+        }
         out.push_str(before);
         let taken = match (tail.as_bytes().first(), quoted) {
             (Some(b'\\'), _) => {
-                let escape = tail.get(..6).unwrap_or_default();
-                let is_bad = escape == "\\u0000"
-                    || (escape.starts_with("\\ud") && matches!(escape.as_bytes()[3], b'8'..=b'f'));
-                if is_bad {
+                if has_no_character(tail.as_bytes()) {
                     out.push('\u{FFFD}');
                     6
                 } else {
@@ -236,7 +263,7 @@ fn for_jsonb(text: &str) -> Option<String> {
                         _ => depth = depth.saturating_sub(1),
                     }
                     if depth > DEEPEST_JSON {
-                        return None;
+                        return Err(Unfit::TooDeep);
                     }
                 }
                 out.push(char::from(*bracket));
@@ -246,8 +273,28 @@ fn for_jsonb(text: &str) -> Option<String> {
         };
         rest = tail.get(taken..).unwrap_or_default();
     }
+    check_numbers(rest)?;
     out.push_str(rest);
-    Some(out)
+    Ok(out)
+}
+
+/// Whether an escape begins there that stands for nothing jsonb has.
+fn has_no_character(escape: &[u8]) -> bool {
+    matches!(
+        escape,
+        [b'\\', b'u', b'0', b'0', b'0', b'0', ..]
+            | [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', _, _, ..]
+    )
+}
+
+/// What is between strings and brackets: numbers and names, with commas and colons.
+fn check_numbers(between: &str) -> std::result::Result<(), Unfit> {
+    let is_number = |word: &&str| word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let fits = |word: &str| {
+        word.len() <= LONGEST_NUMBER && word.parse::<f64>().is_ok_and(|number| number.is_finite())
+    };
+    let mut numbers = between.split([',', ':', ' ', '\t', '\n', '\r']).filter(is_number);
+    if numbers.all(fits) { Ok(()) } else { Err(Unfit::TooLarge) }
 }
 
 /// The refusal as the exception that is pending.
@@ -261,21 +308,34 @@ pub(super) fn throw(ctx: &Ctx<'_>, refusal: Refusal) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::for_jsonb;
+    use super::{Unfit, for_jsonb};
 
     #[test]
     fn what_jsonb_cannot_hold_is_replaced_and_nothing_else() {
-        let text = r#"{"a\\u0000":"\u0000\ud83d\\ud83d\"\u0001[","b":[{"é":"\n"}]}"#;
+        let text = r#"{"a\\u0000":"\u0000\uD83d\\ud83d\"\u0001[","b":[{"é":"\n"}]}"#;
         let expected =
             "{\"a\\\\u0000\":\"\u{FFFD}\u{FFFD}\\\\ud83d\\\"\\u0001[\",\"b\":[{\"é\":\"\\n\"}]}";
-        assert_eq!(for_jsonb(text).as_deref(), Some(expected));
+        assert_eq!(for_jsonb(text).as_deref(), Ok(expected));
     }
 
     #[test]
     fn depth_is_limited() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(for_jsonb(&nested(512)).is_some());
-        assert!(for_jsonb(&nested(513)).is_none());
-        assert!(for_jsonb(&format!("\"{}\"", "[".repeat(600))).is_some());
+        assert!(for_jsonb(&nested(512)).is_ok());
+        assert_eq!(for_jsonb(&nested(513)), Err(Unfit::TooDeep));
+        assert!(for_jsonb(&format!("\"{}\"", "[".repeat(600))).is_ok());
+    }
+
+    #[test]
+    fn numbers_are_those_of_javascript() {
+        for text in
+            ["-0", "1.7976931348623157e308", r#"[5e-324,true,{"1e999":-1.5e+3}]"#, r#""1e999""#]
+        {
+            assert!(for_jsonb(text).is_ok(), "{text}");
+        }
+        let long = format!("[{}]", "1".repeat(65));
+        for text in ["1e999", "[1, -1e400]", r#"{"a":1e309}"#, &long] {
+            assert_eq!(for_jsonb(text), Err(Unfit::TooLarge), "{text}");
+        }
     }
 }

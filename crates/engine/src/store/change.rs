@@ -1,9 +1,9 @@
 //! Changes as they are written down. One that says what it does, rather than what comes of it, can
 //! be added to whatever others write at the same time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use super::entry::{Content, Entry, number_text, sum};
+use super::entry::{Content, Entry, list_bytes, number_text, sum};
 
 /// One change to a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub enum Effect {
     Push(Vec<String>),
     /// As many equal elements from the head, or from the tail if it is negative; 0 is all.
     Remove(i64, String),
+    /// Each of them once, the one that is nearest to the head.
+    Take(Vec<String>),
 }
 
 impl Change {
@@ -54,15 +56,27 @@ impl Change {
             (Effect::Push(elements), Some(Entry { content: Content::List(list), .. })) => {
                 elements.iter().for_each(|element| list.push_front(element.clone()));
             }
-            (Effect::Remove(count, element), state @ Some(_)) => {
+            (effect @ (Effect::Remove(..) | Effect::Take(_)), state @ Some(_)) => {
                 if let Some(Entry { content: Content::List(list), .. }) = state {
-                    remove(list, *count, element);
+                    match effect {
+                        Effect::Remove(count, element) => drop(remove(list, *count, element)),
+                        Effect::Take(elements) => take(list, elements),
+                        _ => {}
+                    }
                     if list.is_empty() {
                         *state = None;
                     }
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Whether the key is to go by itself some time.
+    pub fn expires(&self) -> bool {
+        match &self.effect {
+            Effect::Put(entry) => entry.expires_at.is_some(),
+            effect => matches!(effect, Effect::Expire(_)),
         }
     }
 
@@ -78,11 +92,20 @@ impl Change {
             (Effect::Push(elements), Change { effect: Effect::Push(more), .. }) => {
                 elements.extend(more);
             }
-            (Effect::Push(elements), Change { effect: Effect::Remove(1, element), .. })
-                if elements.len() > 1 && elements.last() == Some(&element) =>
-            {
-                elements.pop();
+            // What was pushed and is taken again was never there, but for one: a list without
+            // elements is none, and what begins anew stays apart.
+            (Effect::Push(elements), Change { effect: Effect::Take(mut taken), at }) => {
+                let most = elements.len().saturating_sub(1);
+                let pushed = elements.iter().rev().take(most);
+                let again =
+                    pushed.zip(&taken).take_while(|(pushed, taken)| pushed == taken).count();
+                elements.truncate(elements.len() - again);
+                taken.drain(..again);
+                if !taken.is_empty() {
+                    return Some(Change { effect: Effect::Take(taken), at });
+                }
             }
+            (Effect::Take(taken), Change { effect: Effect::Take(more), .. }) => taken.extend(more),
             (Effect::Expire(at), Change { effect: Effect::Expire(other), .. }) => *at = other,
             (_, next) => return Some(next),
         }
@@ -94,7 +117,7 @@ impl Change {
         size_of::<Change>()
             + match &self.effect {
                 Effect::Put(entry) => entry.bytes(),
-                Effect::Push(elements) => elements.iter().map(|element| element.len() + 24).sum(),
+                Effect::Push(elements) | Effect::Take(elements) => list_bytes(elements),
                 Effect::Remove(_, element) => element.len(),
                 _ => 0,
             }
@@ -118,4 +141,24 @@ pub(super) fn remove(list: &mut VecDeque<String>, count: i64, element: &str) -> 
         list.make_contiguous().reverse();
     }
     before - list.len()
+}
+
+/// One pass, however many there are: as a rule they are at the head.
+fn take(list: &mut VecDeque<String>, elements: &[String]) {
+    let at_head = elements.iter().zip(list.iter()).take_while(|(taken, held)| taken == held);
+    let at_head = at_head.count();
+    list.drain(..at_head);
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for element in elements.iter().skip(at_head) {
+        *left.entry(element).or_default() += 1;
+    }
+    if !left.is_empty() {
+        list.retain(|held| match left.get_mut(held.as_str()) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        });
+    }
 }

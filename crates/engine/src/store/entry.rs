@@ -32,9 +32,14 @@ impl Entry {
     pub fn bytes(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
-            Content::List(list) => list.iter().map(|element| element.len() + ELEMENT_BYTES).sum(),
+            Content::List(list) => list_bytes(list),
         }
     }
+}
+
+/// About how much memory elements take.
+pub(super) fn list_bytes<'a>(elements: impl IntoIterator<Item = &'a String>) -> usize {
+    elements.into_iter().map(|element| element.len() + ELEMENT_BYTES).sum()
 }
 
 /// A number as JavaScript would write it, so that it is JSON as well.

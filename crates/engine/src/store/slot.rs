@@ -1,7 +1,7 @@
 //! A key as one transaction sees it: what it holds, and what is to be written of it.
 
 use super::change::{Change, Effect, remove};
-use super::entry::{Content, Entry};
+use super::entry::{Content, Entry, list_bytes};
 use super::{Action, LARGEST_VALUE, Refusal, Reply};
 
 /// PostHog's own limit.
@@ -131,14 +131,9 @@ impl Slot {
         let before = match &self.state {
             Some(entry) => {
                 let text = text(entry)?;
-                text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(
-                    || {
-                        Refusal::new(
-                            NOT_A_NUMBER,
-                            format!("the value is not a number: {text:.100}"),
-                        )
-                    },
-                )?
+                let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+                // Without it: who may read errors may not read what plugins keep.
+                number.ok_or_else(|| Refusal::new(NOT_A_NUMBER, "the value is not a number"))?
             }
             None => 0.0,
         };
@@ -163,8 +158,7 @@ impl Slot {
         if elements.is_empty() {
             return Err(Refusal::new(BAD_ARGUMENT, "there is nothing to push"));
         }
-        let added: usize = elements.iter().map(|element| element.len() + 24).sum();
-        check_size(self.state.as_ref().map_or(0, Entry::bytes) + added)?;
+        check_size(self.state.as_ref().map_or(0, Entry::bytes) + list_bytes(&elements))?;
         self.record(Effect::Push(elements), now);
         Ok(Reply::Number(length as f64))
     }
@@ -187,8 +181,8 @@ impl Slot {
         }
         let Some(list) = self.list()? else { return Ok(Reply::Missing) };
         let taken: Vec<String> = list.iter().take(count as usize).cloned().collect();
-        for element in &taken {
-            self.record(Effect::Remove(1, element.clone()), now);
+        if !taken.is_empty() {
+            self.record(Effect::Take(taken.clone()), now);
         }
         Ok(Reply::List(taken))
     }
@@ -252,6 +246,8 @@ fn later(now: i64, seconds: f64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     fn set(value: &str) -> Action {
@@ -323,6 +319,35 @@ mod tests {
         }
         let left = Slot::stored(replay(stored, &slots)).perform(Action::Length, 0);
         assert_eq!(left, Ok(Reply::Number(2.0)));
+    }
+
+    #[test]
+    fn a_long_list_is_taken_at_once() {
+        let mut slot = Slot::default();
+        let elements: Vec<String> = (0..40_000).map(|_| String::new()).collect();
+        for part in elements.chunks(MOST_PUSHED) {
+            slot.perform(Action::Push(part.to_vec()), 0).unwrap();
+        }
+        let stored = replay(None, &[slot]);
+        let mut slots = [Slot::stored(stored.clone()), Slot::stored(stored.clone())];
+        for slot in &mut slots {
+            assert_eq!(slot.perform(Action::Pop(50_000.0), 0), Ok(Reply::List(elements.clone())));
+            // Among the changes of many others as well.
+            assert_eq!(slot.changes().len(), 1);
+        }
+        assert_eq!(replay(stored, &slots), None);
+    }
+
+    #[test]
+    fn what_is_taken_from_a_list_that_others_changed_is_taken_once() {
+        let letters = |text: &str| text.chars().map(String::from).collect::<VecDeque<_>>();
+        let stored = Entry { content: Content::List(letters("abac")), expires_at: None };
+        let mut slot = Slot::stored(Some(stored.clone()));
+        slot.perform(Action::Pop(3.0), 0).unwrap();
+        // Meanwhile somebody pushed an x and an a.
+        let state = Entry { content: Content::List(letters("axabac")), expires_at: None };
+        let left = Entry { content: Content::List(letters("xac")), expires_at: None };
+        assert_eq!(replay(Some(state), &[slot]), Some(left));
     }
 
     #[test]

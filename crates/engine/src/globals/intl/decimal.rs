@@ -2,7 +2,7 @@
 //! it, as in ICU, so 1.005 rounds to 1.01.
 
 /// No double is farther from 1; so the zeros that are written out stay few.
-const LARGEST_EXPONENT: i32 = 400;
+const LARGEST_EXPONENT: u32 = 400;
 
 /// A number as digits: 0.d₁d₂d₃… × 10^`point`, without zeros at either end.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,7 @@ impl Decimal {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
             None => (text, 0),
         };
-        if exponent.abs() > LARGEST_EXPONENT {
+        if exponent.unsigned_abs() > LARGEST_EXPONENT {
             return None;
         }
         let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -155,5 +155,18 @@ impl Decimal {
             fraction.push('0');
         }
         (format!("{integer:0>least_integer$}"), fraction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_exponent_makes_a_number_of_many_zeros() {
+        for text in ["1e401", "1e-401", "1e2147483647", "1e-2147483648", "1e99999999999"] {
+            assert_eq!(Decimal::parse(text), None, "{text}");
+        }
+        assert_eq!(Decimal::parse("5e-324").map(|number| number.power()), Some(-324));
     }
 }

@@ -244,7 +244,8 @@
         this.emit("data", chunk);
       }
       endIfDone(this);
-      if (!state.ended) wake(this);
+      // Without a chunk there is nothing to tell before the next one, which wakes it.
+      if (chunk !== null && !state.ended) wake(this);
       return chunk;
     },
     setEncoding(encoding) {

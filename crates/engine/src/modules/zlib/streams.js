@@ -37,9 +37,7 @@
 
       _flush(done) {
         this.#work(new Uint8Array(0), constants.Z_FINISH, (error) => {
-          // Nothing at all is no stream that was cut off.
-          const cut = !error && !this.#open.ended && this.bytesWritten > 0;
-          done(cut ? truncated() : error);
+          done(!error && !this.#open.ended ? truncated() : error);
         });
       }
 
