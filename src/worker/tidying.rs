@@ -1,0 +1,81 @@
+//! The duty of keeping the tables small: what sessions append to the statistics is folded, and what
+//! is past its retention is removed.
+
+use std::time::{Duration, Instant};
+
+use super::{Duty, Next, transaction};
+use crate::catalog::{as_owner, metrics, retention, stats};
+
+/// A look costs some hundred microseconds. Sessions wake the worker for every few hundred rows.
+const LOOKED_EVERY: Duration = Duration::from_secs(1);
+
+/// Rows get old one by one.
+const PRUNED_EVERY: Duration = Duration::from_secs(60);
+
+/// Rows that are removed in a transaction: some milliseconds' worth, in which nobody who wants the
+/// table, or the database, for himself has to wait for long.
+const PRUNED_AT_ONCE: i64 = 1000;
+
+pub struct Tidying {
+    look: Instant,
+    prune: Instant,
+    /// The newest row of the statistics when they were folded.
+    folded: i64,
+}
+
+impl Tidying {
+    pub fn new() -> Self {
+        let now = Instant::now();
+        Tidying { look: now, prune: now, folded: 0 }
+    }
+
+    fn fold(&mut self) -> Option<()> {
+        let folded = self.folded;
+        let newest = transaction(c"folding statistics", || {
+            as_owner(|client| {
+                let newest = stats::newest(client)?;
+                let Some(first) = stats::unfolded(folded, newest) else { return Ok(folded) };
+                stats::fold(client, first)?;
+                metrics::fold(client)?;
+                Ok(newest)
+            })
+        })?;
+        self.folded = newest;
+        Some(())
+    }
+
+    /// How many rows it removed, and how long nothing else will be past its time.
+    fn prune() -> Option<(i64, Duration)> {
+        transaction(c"removing what is past its retention", || {
+            as_owner(|client| {
+                let left = retention::left(client)?;
+                if !left.is_zero() {
+                    return Ok((0, left));
+                }
+                Ok((retention::prune(client, Some(PRUNED_AT_ONCE))?, PRUNED_EVERY))
+            })
+        })
+    }
+}
+
+impl Duty for Tidying {
+    fn work(&mut self) -> Next {
+        let now = Instant::now();
+        if now < self.look {
+            return Next::Idle { until: Some(self.look) };
+        }
+        self.look = now + LOOKED_EVERY;
+        let failed = Next::Idle { until: Some(now + PRUNED_EVERY) };
+        let Some(()) = self.fold() else { return failed };
+        if now < self.prune {
+            return Next::Idle { until: Some(self.prune) };
+        }
+        let Some((removed, left)) = Self::prune() else { return failed };
+        if removed >= PRUNED_AT_ONCE {
+            self.look = now;
+            return Next::Again;
+        }
+        self.prune = now + PRUNED_EVERY;
+        Next::Idle { until: now.checked_add(left.max(PRUNED_EVERY)) }
+    }
+}
