@@ -132,7 +132,7 @@ pub enum Error {
     #[error("posthog_plugins.workers is 0")]
     NoWorkers,
 
-    #[error("no background worker is left")]
+    #[error("no background worker is left for posthog_plugins")]
     NoRoomForWorker,
 
     #[error("no worker has come up")]

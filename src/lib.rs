@@ -61,7 +61,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",
-    requires = ["views", operator::_incomplete]
+    requires = ["views", "worker", operator::_incomplete]
 );
 extension_sql_file!("../sql/worker.sql", name = "worker", requires = [worker::api::_workers]);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use pgrx::bgworkers::BackgroundWorkerStatus;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -38,7 +39,7 @@ fn start_worker() -> std::result::Result<i32, ErrorReport> {
         Some(board) => {
             board.allow(database);
             board.tell(database);
-            up(None)
+            up(|_| true, || false)
         }
         None => start_here(database),
     };
@@ -90,19 +91,15 @@ fn start_here(database: pg_sys::Oid) -> Result<i32> {
         return Ok(*first);
     }
     let worker = process::start(database, None).ok_or(Error::NoRoomForWorker)?;
-    up(worker.wait_for_startup().ok())
+    let is_it = |pid| worker.pid().is_ok_and(|its| its == pid);
+    up(is_it, || matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)))
 }
 
-/// Waits until that process, or any, has a seat.
-fn up(wanted: Option<i32>) -> Result<i32> {
+/// Waits until such a process has a seat.
+fn up(is_it: impl Fn(i32) -> bool, is_over: impl Fn() -> bool) -> Result<i32> {
     let patience = Instant::now() + PATIENCE;
-    while Instant::now() < patience {
-        let mut running = running()?.into_iter();
-        let found = match wanted {
-            Some(pid) => running.find(|running| *running == pid),
-            None => running.next(),
-        };
-        if let Some(pid) = found {
+    while Instant::now() < patience && !is_over() {
+        if let Some(pid) = running()?.into_iter().find(|pid| is_it(*pid)) {
             return Ok(pid);
         }
         nap(PAUSE);

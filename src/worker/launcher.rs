@@ -11,12 +11,14 @@ use pgrx::bgworkers::{
 };
 use pgrx::pg_sys;
 use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use super::board::{self, Board, Post, State};
 use super::ending::Ending;
 use super::{LIBRARY, process, signals, wait};
 use crate::catalog::databases;
+use crate::error::Error;
 use crate::settings;
 
 const KIND: &str = "posthog_plugins launcher";
@@ -246,12 +248,7 @@ impl Launcher {
         if std::mem::replace(&mut self.is_full, true) {
             return;
         }
-        ereport!(
-            PgLogLevel::WARNING,
-            PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-            "no background worker is left for posthog_plugins",
-            "Raise max_worker_processes."
-        );
+        ErrorReport::from(Error::NoRoomForWorker).report(PgLogLevel::WARNING);
     }
 }
 

@@ -86,9 +86,9 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
     }
     connect(orders.database);
     yielding::begin();
+    stay_if_wanted();
     let Some(seat) = seat::take(settings::workers()) else { ending::leave(Ending::Spare) };
     name(seat);
-    stay_if_wanted(seat);
     if let (Some(post), Some(board)) = (orders.post, board::board()) {
         // SAFETY: the process's own number.
         post.begin(unsafe { pg_sys::MyProcPid });
@@ -97,7 +97,10 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
     let mut duties: Vec<Box<dyn Duty>> = vec![Box::new(Tidying::new())];
     loop {
         signals::obey(|| ending::leave(Ending::Asked));
-        stay_if_wanted(seat);
+        stay_if_wanted();
+        if seat > settings::workers() {
+            ending::leave(Ending::Spare);
+        }
         let next = duties.iter_mut().fold(Next::IDLE, |next, duty| next.or(duty.work()));
         if let Next::Idle { until } = next {
             rest();
@@ -138,11 +141,10 @@ fn set(name: &CStr, value: &CStr) {
 }
 
 /// Leaves where there is nothing to do for it.
-fn stay_if_wanted(seat: u16) {
+fn stay_if_wanted() {
     // SAFETY: set when the process was connected.
     let database = unsafe { pg_sys::MyDatabaseId };
-    let is_stopped = board::board().is_some_and(|board| board.is_stopped(database));
-    if is_stopped || seat > settings::workers() {
+    if board::board().is_some_and(|board| board.is_stopped(database)) {
         ending::leave(Ending::Spare);
     }
     let standing = transaction(c"looking for the extension", catalog::standing);

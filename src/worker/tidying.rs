@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Duty, Next, transaction};
-use crate::catalog::{as_owner, metrics, retention, stats};
+use crate::catalog::{as_owner, metrics, retention as old, stats};
+use crate::settings;
 
 /// A look costs some hundred microseconds. Sessions wake the worker for every few hundred rows.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
@@ -21,12 +22,16 @@ pub struct Tidying {
     prune: Instant,
     /// The newest row of the statistics when they were folded.
     folded: i64,
+    retention: Retention,
 }
+
+/// Of lines and of failures, in minutes.
+type Retention = (Option<i32>, Option<i32>);
 
 impl Tidying {
     pub fn new() -> Self {
         let now = Instant::now();
-        Tidying { look: now, prune: now, folded: 0 }
+        Tidying { look: now, prune: now, folded: 0, retention: retention() }
     }
 
     fn fold(&mut self) -> Option<()> {
@@ -48,14 +53,18 @@ impl Tidying {
     fn prune() -> Option<(i64, Duration)> {
         transaction(c"removing what is past its retention", || {
             as_owner(|client| {
-                let left = retention::left(client)?;
+                let left = old::left(client)?;
                 if !left.is_zero() {
                     return Ok((0, left));
                 }
-                Ok((retention::prune(client, Some(PRUNED_AT_ONCE))?, PRUNED_EVERY))
+                Ok((old::prune(client, Some(PRUNED_AT_ONCE))?, PRUNED_EVERY))
             })
         })
     }
+}
+
+fn retention() -> Retention {
+    (settings::log_retention(), settings::error_retention())
 }
 
 impl Duty for Tidying {
@@ -67,9 +76,11 @@ impl Duty for Tidying {
         self.look = now + LOOKED_EVERY;
         let failed = Next::Idle { until: Some(now + PRUNED_EVERY) };
         let Some(()) = self.fold() else { return failed };
-        if now < self.prune {
+        let retention = retention();
+        if now < self.prune && retention == self.retention {
             return Next::Idle { until: Some(self.prune) };
         }
+        self.retention = retention;
         let Some((removed, left)) = Self::prune() else { return failed };
         if removed >= PRUNED_AT_ONCE {
             self.look = now;

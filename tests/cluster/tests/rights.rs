@@ -138,7 +138,7 @@ fn settings_are_the_superusers() {
     app.process(r#"{"event": "e"}"#);
     let settings =
         app.column::<String>("SELECT name FROM pg_settings WHERE name LIKE 'posthog_plugins.%'");
-    assert_eq!(settings.len(), 20, "{settings:?}");
+    assert_eq!(settings.len(), 21, "{settings:?}");
     // This one is for the server's configuration.
     let (server, own): (Vec<&String>, Vec<&String>) =
         settings.iter().partition(|setting| setting.ends_with(".network"));
