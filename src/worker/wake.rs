@@ -55,7 +55,7 @@ fn background() -> Range<usize> {
         };
         let mut places = (0..(*shared).allProcCount as usize).filter(is_one);
         let first = places.next();
-        first.map_or((0, 0), |first| (first, places.last().unwrap_or(first) + 1))
+        first.map_or((0, 0), |first| (first, places.next_back().unwrap_or(first) + 1))
     };
     BACKGROUND.set(Some((first, end)));
     first..end

@@ -31,8 +31,11 @@ fn kill(pid: i32) {
     run(kill.args(["kill", "KILL", &pid.to_string()]));
 }
 
-/// A session, once the server has recovered.
-fn recovered(cluster: &Cluster, database: &str) -> Client {
+/// Kills a process, and returns a session when PostgreSQL has ended all of them, as shared memory may
+/// be damaged, and recovered.
+fn crash(cluster: &Cluster, mut witness: Client, pid: i32, database: &str) -> Client {
+    kill(pid);
+    wait_until("the server notices", || witness.batch_execute("SELECT 1").is_err());
     let mut client = None;
     wait_until("the server is up again", || {
         client = cluster
@@ -164,14 +167,13 @@ fn workers_come_back_after_one_was_killed() {
     let mut one = cluster.create_database("one");
     worker_is_up(&mut cluster.create_database("two"));
     for _ in 0..2 {
-        kill(worker_is_up(&mut one));
-        // PostgreSQL ends all sessions, as shared memory may be damaged, and recovers.
-        one = recovered(&cluster, "one");
+        let pid = worker_is_up(&mut one);
+        one = crash(&cluster, one, pid, "one");
         worker_is_up(&mut one);
         worker_is_up(&mut cluster.connect("two"));
     }
-    kill(launchers(&mut one)[0]);
-    one = recovered(&cluster, "one");
+    let pid = launchers(&mut one)[0];
+    one = crash(&cluster, one, pid, "one");
     worker_is_up(&mut one);
     assert_eq!(launchers(&mut one).len(), 1);
 }
