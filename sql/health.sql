@@ -217,6 +217,14 @@ SELECT 'server', 'version',
   FROM pg_catalog.pg_extension AS e
  WHERE e.extname = 'posthog_plugins'
  UNION ALL
+SELECT 'server', 'worker', 'warning',
+       'the library is preloaded, and no worker runs in this database',
+       'SELECT posthog_plugins.start_worker()'
+ WHERE pg_catalog.current_setting('shared_preload_libraries') LIKE '%posthog\_plugins%'
+   AND pg_catalog.current_setting('posthog_plugins.workers') <> '0'
+   AND NOT pg_catalog.pg_is_in_recovery()
+   AND NOT EXISTS (SELECT FROM posthog_plugins.workers)
+ UNION ALL
 SELECT 'server', 'recovery', 'warning',
        'a standby: events pass the plugins; logs go to the server''s log, failures and counts nowhere',
        'SELECT pg_promote(), if this is to be the primary'

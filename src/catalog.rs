@@ -3,6 +3,7 @@
 pub mod attached;
 mod attempt;
 pub mod configs;
+pub mod databases;
 pub mod findings;
 pub mod hosts;
 pub mod kept;
@@ -24,6 +25,8 @@ pub mod tasks;
 pub mod teams;
 pub mod trials;
 mod version;
+pub mod workers;
 
 pub use attempt::attempt;
 pub use owner::{as_caller, as_owner, caller_name};
+pub use version::{Standing, standing};

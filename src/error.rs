@@ -129,6 +129,21 @@ pub enum Error {
     #[error("a plugin is running")]
     Reentered,
 
+    #[error("cannot start a worker during recovery")]
+    InRecovery,
+
+    #[error("posthog_plugins.workers is 0")]
+    NoWorkers,
+
+    #[error("no background worker is left for posthog_plugins")]
+    NoRoomForWorker,
+
+    #[error("no worker has come up")]
+    WorkerDidNotStart,
+
+    #[error("workers are stopped in too many databases")]
+    TooManyStopped,
+
     #[error("there is no table with OID {0}")]
     NoSuchTable(u32),
 
@@ -210,7 +225,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn code(&self) -> PgSqlErrorCode {
+    pub fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
             Error::NotUtf8 => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -229,8 +244,13 @@ impl Error {
             | Error::NoCases(_)
             | Error::NotThere
             | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
-            Error::OtherVersion { .. } | Error::NotEnabled(_) => {
-                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            Error::OtherVersion { .. }
+            | Error::NotEnabled(_)
+            | Error::NoWorkers
+            | Error::WorkerDidNotStart => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::InRecovery => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            Error::NoRoomForWorker | Error::TooManyStopped => {
+                Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
             }
             Error::EventIsNotAnObject
             | Error::Manifest(_)
@@ -341,6 +361,19 @@ impl Error {
             }
             Error::NotThere => "CREATE EXTENSION posthog_plugins puts it there.",
             Error::NotEnabled(_) => "Call posthog_plugins.enable first.",
+            Error::InRecovery => "When it is promoted, the server starts its workers.",
+            Error::NoWorkers => {
+                "ALTER SYSTEM SET posthog_plugins.workers = 1; SELECT pg_reload_conf()."
+            }
+            Error::NoRoomForWorker => "Raise max_worker_processes.",
+            Error::WorkerDidNotStart => {
+                "CREATE EXTENSION has to be committed before. Otherwise the server's log has the \
+                 reason."
+            }
+            Error::TooManyStopped => {
+                "To stop all of them: ALTER SYSTEM SET posthog_plugins.workers = 0; SELECT \
+                 pg_reload_conf()."
+            }
             Error::BadResponses(_) => {
                 "For example: responses => '{\"GET https://example.com/*\": {\"status\": 200, \
                  \"body\": {\"rate\": 7}}}'."

@@ -33,6 +33,7 @@ mod store;
 mod tests;
 mod trigger;
 mod upkeep;
+mod worker;
 
 use pgrx::prelude::*;
 
@@ -60,8 +61,9 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",
-    requires = ["views", operator::_incomplete]
+    requires = ["views", "worker", operator::_incomplete]
 );
+extension_sql_file!("../sql/worker.sql", name = "worker", requires = [worker::api::_workers]);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 
@@ -74,6 +76,7 @@ pub extern "C-unwind" fn _PG_init() {
     store::register();
     backend::register();
     trigger::register();
+    worker::register();
 }
 
 #[cfg(test)]

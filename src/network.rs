@@ -65,28 +65,45 @@ impl Network {
 
     /// As [`engine::Host::next_answer`].
     pub fn next(&self, until: Option<Instant>, interrupted: &dyn Fn() -> bool) -> Option<Answer> {
-        let mut client = self.client.borrow_mut();
-        let waiting = Waiting::begin();
-        let next = |client: &mut Client| {
-            // A defect in what reads from the network must not unwind into PostgreSQL.
-            catch_unwind(AssertUnwindSafe(|| client.next(until, interrupted)))
+        let Some(ended) = self.drive(|client| client.next(until, interrupted)) else {
+            return self.fail_one();
         };
-        let ended = next(client.as_mut()?);
-        drop(waiting);
-        match ended {
-            Ok(ended) => {
-                let (request, result) = ended?;
-                let sender = self.senders.borrow_mut().remove(&request).unwrap_or_default();
-                let result = result.map(incoming).map_err(|error| self.explain(sender, &error));
-                Some(Answer { request, result })
-            }
-            Err(_) => {
-                *client = None;
-                let request = self.senders.borrow_mut().drain().next()?.0;
-                let result = Err("the network failed".to_owned());
-                Some(Answer { request, result })
-            }
+        let (request, result) = ended?;
+        let sender = self.senders.borrow_mut().remove(&request).unwrap_or_default();
+        let result = result.map(incoming).map_err(|error| self.explain(sender, &error));
+        Some(Answer { request, result })
+    }
+
+    /// Whether requests are under way.
+    pub fn is_busy(&self) -> bool {
+        !self.senders.borrow().is_empty()
+    }
+
+    /// Waits until one of them has ended, for [`Network::next`] to return at once; until then at most,
+    /// and no longer than until the caller is wanted elsewhere.
+    pub fn wait(&self, until: Option<Instant>, wanted: &dyn Fn() -> bool) {
+        self.drive(|client| client.wait(until, wanted));
+    }
+
+    /// Has the client do its work. `None` when there is none, or it has broken.
+    fn drive<R>(&self, work: impl FnOnce(&mut Client) -> R) -> Option<R> {
+        let mut client = self.client.borrow_mut();
+        let _waiting = Waiting::begin();
+        let working = client.as_mut()?;
+        // A defect in what reads from the network must not unwind into PostgreSQL.
+        let done = catch_unwind(AssertUnwindSafe(|| work(working)));
+        if done.is_err() {
+            *client = None;
         }
+        done.ok()
+    }
+
+    /// Nobody answers what was sent by a client that is no more.
+    fn fail_one(&self) -> Option<Answer> {
+        let mut senders = self.senders.borrow_mut();
+        let request = *senders.keys().next()?;
+        senders.remove(&request);
+        Some(Answer { request, result: Err("the network failed".to_owned()) })
     }
 
     pub fn cancel(&self, request: u64) {

@@ -80,6 +80,9 @@ static PAUSE_DURATION: GucSetting<i32> = GucSetting::<i32>::new(300);
 /// Empty: plugins locate nothing. There is no database that could come with the extension.
 static GEOIP_DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
+/// One does all there is to do for a database until deliveries are many.
+static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
+
 /// The off switch: no plugin runs, every event stays as it is.
 pub fn enabled() -> bool {
     ENABLED.get()
@@ -143,6 +146,12 @@ pub fn fetch_limits() -> FetchLimits {
 pub fn geoip_database() -> Option<String> {
     let path = GEOIP_DATABASE.get()?.into_string().ok()?;
     Some(path).filter(|path| !path.is_empty())
+}
+
+/// Workers for each database.
+pub fn workers() -> u16 {
+    // Its range is that of a few workers.
+    u16::try_from(WORKERS.get()).unwrap_or_default()
 }
 
 /// Longest source, in bytes.
@@ -319,6 +328,17 @@ pub fn define() {
         c"Empty: they cannot.",
         &GEOIP_DATABASE,
         GucContext::Suset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_int_guc(
+        c"posthog_plugins.workers",
+        c"Background workers for each database that has the extension.",
+        c"0 lets none run.",
+        &WORKERS,
+        0,
+        // Twice what max_worker_processes is by default.
+        16,
+        GucContext::Sighup,
         GucFlags::empty(),
     );
     reserve_prefix();

@@ -1,6 +1,7 @@
 //! What a session does besides at the end of a transaction, now and then: it writes down what its
-//! plugins have done and that they are paused, notifies those who listen, and removes what is old.
-//! Nothing here waits for another session, and nothing ends the transaction.
+//! plugins have done and that they are paused, notifies those who listen, and, unless a worker does
+//! that, removes what is old. Nothing here waits for another session, and nothing ends the
+//! transaction.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use pgrx::prelude::*;
 
 use crate::catalog::pauses::{self, PauseRow};
 use crate::catalog::{attempt, metrics as stored_metrics, notices, retention, stats as stored};
-use crate::{journal, metrics, settings, stats};
+use crate::{journal, metrics, settings, stats, worker};
 
 /// Finding nothing to remove takes some microseconds, which is much for every insert and nothing once
 /// a minute.
@@ -127,9 +128,25 @@ pub fn before_commit() {
         });
         report(written);
     }
-    if prune_due || folded_from.is_some() {
+    if !(prune_due || folded_from.is_some()) {
+        return;
+    }
+    if worker::is_here() {
+        leave_to_worker(folded_from.is_some());
+    } else {
         tidy(prune_due.then_some(most), folded_from);
     }
+}
+
+/// It knows by itself when something is past its time.
+fn leave_to_worker(is_to_fold: bool) {
+    if is_to_fold {
+        worker::wake_at_commit();
+    }
+    UPKEEP.with_borrow_mut(|upkeep| {
+        upkeep.pruned = Some(Instant::now());
+        upkeep.lines = 0;
+    });
 }
 
 /// Whether the transaction is one that others' snapshots take for over: nobody would see its rows.

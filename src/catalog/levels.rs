@@ -48,6 +48,8 @@ const RIGHTS: &[(Level, Right)] = &[
     (Viewer, Call("_counted")),
     (Viewer, Call("health")),
     (Viewer, View("metrics")),
+    (Viewer, View("workers")),
+    (Viewer, Call("_workers")),
     // All but the event, which may hold what the role may not read in the table of events.
     (
         Viewer,
@@ -81,6 +83,8 @@ const RIGHTS: &[(Level, Right)] = &[
     (Admin, Call("install_bundled")),
     (Admin, Call("rollback")),
     (Admin, Call("uninstall")),
+    (Admin, Call("start_worker")),
+    (Admin, Call("stop_worker")),
     // Public hosts only; what is near the server is for superusers.
     (Admin, Call("allow_hosts")),
     // As the caller, who has to own the table.

@@ -1,8 +1,10 @@
 //! Removing what is too old from plugin_log, plugin_error, plugin_pause and plugin_cache.
 
+use std::time::Duration;
+
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::kept;
+use super::{kept, plans};
 use crate::settings;
 
 /// Removes lines and failures past their time, the oldest first and at most `most` of each, and
@@ -40,4 +42,30 @@ pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
     )?;
     kept::expire(client, most)?;
     Ok(removed)
+}
+
+/// How long nothing will be past its time. A line that is written later is past its time later.
+pub fn left(client: &SpiClient<'_>) -> SpiResult<Duration> {
+    let seconds = plans::select(
+        client,
+        "SELECT pg_catalog.date_part('epoch', pg_catalog.min(kept.until) - pg_catalog.now())
+           FROM (SELECT LEAST(pg_catalog.min(logged_at), pg_catalog.now())
+                            + pg_catalog.make_interval(mins => $1)
+                   FROM posthog_plugins.plugin_log
+                  UNION ALL
+                 SELECT LEAST(pg_catalog.min(failed_at), pg_catalog.now())
+                            + pg_catalog.make_interval(mins => $2)
+                   FROM posthog_plugins.plugin_error
+                  UNION ALL
+                 SELECT pg_catalog.min(until) FROM posthog_plugins.plugin_pause
+                  UNION ALL
+                 SELECT pg_catalog.min(expires_at)
+                   FROM posthog_plugins.plugin_cache) AS kept (until)",
+        &[settings::log_retention().into(), settings::error_retention().into()],
+    )?
+    .first()
+    .get_one::<f64>()?;
+    // Nothing at all is kept for as long as a number of seconds can be.
+    let seconds = seconds.unwrap_or(f64::MAX).max(0.0);
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }

@@ -4,8 +4,8 @@
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::as_owner;
 use super::plugins::{current, lock};
+use super::{as_owner, plans};
 use crate::error::Result;
 use crate::stats::Count;
 
@@ -60,6 +60,20 @@ pub fn write(client: &mut SpiClient<'_>, counts: &[Count]) -> SpiResult<Option<i
         .filter_map(|row| row.get::<i64>(1).transpose())
         .collect::<SpiResult<Vec<_>>>()?;
     Ok(ids.into_iter().find(|id| id % FOLDED_EVERY == 0).map(|id| id - REACH))
+}
+
+/// The newest row.
+pub fn newest(client: &SpiClient<'_>) -> SpiResult<i64> {
+    let newest =
+        plans::select(client, "SELECT pg_catalog.max(id) FROM posthog_plugins.plugin_stat", &[])?;
+    Ok(newest.first().get_one()?.unwrap_or_default())
+}
+
+/// From which row on [`fold`] has something to do, when the newest one was another the last time; 0
+/// means that there was no last time.
+pub fn unfolded(folded: i64, newest: i64) -> Option<i64> {
+    let first = if folded == 0 { 0 } else { newest - REACH };
+    (newest - folded >= FOLDED_EVERY).then_some(first)
 }
 
 /// Makes one row for each config out of those from `first` on. Rows that another session is folding

@@ -7,6 +7,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
 
+use super::as_caller;
 use crate::error::{Error, Result};
 
 const OF_LIBRARY: &str = env!("CARGO_PKG_VERSION");
@@ -40,8 +41,29 @@ pub(super) fn tolerate_other<R>(
         .execute()
 }
 
+/// How the extension stands in this database.
+pub enum Standing {
+    Absent,
+    Current,
+    /// Of another version; what to do about it.
+    Other(Error),
+}
+
+pub fn standing() -> Result<Standing> {
+    let version = as_caller(|client| installed(client))?;
+    Ok(match version {
+        None => Standing::Absent,
+        Some(version) if version == OF_LIBRARY => Standing::Current,
+        Some(version) => Standing::Other(error(version)),
+    })
+}
+
 /// The version in this database, if it is not the library's.
 fn other(client: &SpiClient<'_>) -> SpiResult<Option<String>> {
+    Ok(installed(client)?.filter(|version| version != OF_LIBRARY))
+}
+
+fn installed(client: &SpiClient<'_>) -> SpiResult<Option<String>> {
     let version = client
         .select(
             "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'posthog_plugins'",
@@ -50,9 +72,8 @@ fn other(client: &SpiClient<'_>) -> SpiResult<Option<String>> {
         )?
         .next()
         .map(|row| row.get::<String>(1))
-        .transpose()?
-        .flatten();
-    Ok(version.filter(|version| version != OF_LIBRARY))
+        .transpose()?;
+    Ok(version.flatten())
 }
 
 fn error(installed: String) -> Error {

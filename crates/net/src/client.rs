@@ -62,7 +62,12 @@ pub struct Client {
     waiting: VecDeque<(u64, Work, usize)>,
     slots: HashMap<u64, Rc<RefCell<Slot>>>,
     running: FuturesUnordered<Running>,
+    /// What [`Client::wait`] has seen end.
+    ended: Option<Ended>,
 }
+
+/// An exchange's number, and what came of it.
+type Ended = (u64, Result<Response, Error>);
 
 /// What all exchanges share.
 pub(crate) struct World {
@@ -103,6 +108,7 @@ impl Client {
             waiting: VecDeque::new(),
             slots: HashMap::new(),
             running: FuturesUnordered::new(),
+            ended: None,
         })
     }
 
@@ -133,7 +139,10 @@ impl Client {
         &mut self,
         until: Option<Instant>,
         interrupted: &dyn Fn() -> bool,
-    ) -> Option<(u64, Result<Response, Error>)> {
+    ) -> Option<Ended> {
+        if self.ended.is_some() {
+            return self.ended.take();
+        }
         loop {
             self.start();
             if self.slots.is_empty() {
@@ -156,8 +165,14 @@ impl Client {
         }
     }
 
+    /// Waits as [`Client::next`] does, and leaves what has ended to it.
+    pub fn wait(&mut self, until: Option<Instant>, interrupted: &dyn Fn() -> bool) {
+        self.ended = self.next(until, interrupted);
+    }
+
     /// Ends an exchange, and closes its connection.
     pub fn cancel(&mut self, number: u64) {
+        self.ended.take_if(|(ended, _)| *ended == number);
         self.waiting.retain(|(waiting, ..)| *waiting != number);
         let Some(slot) = self.slots.remove(&number) else { return };
         let Slot { work, waker, .. } = &mut *slot.borrow_mut();

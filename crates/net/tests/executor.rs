@@ -225,3 +225,25 @@ fn names_that_are_asked_for_are_those_of_the_options() {
     assert!(exchange(&mut client, &list, get(&site), LIMITS).is_ok());
     assert_eq!(Rc::strong_count(&list), 1, "nothing of it is kept");
 }
+
+#[test]
+fn waiting_leaves_what_has_ended_to_who_asks_for_it() {
+    let server = Server::start(|_, out| reply(out, "200 OK", b"ok"));
+    let mut client = client();
+    let allowed = rules(&["127.0.0.1"]);
+    client.wait(Some(Instant::now()), &|| false);
+    let [first, second] =
+        [(); 2].map(|()| client.send(get(&server.url("/")), allowed.clone(), LIMITS).unwrap());
+    let patience = Some(Instant::now() + Duration::from_secs(60));
+    // Once more changes nothing.
+    client.wait(patience, &|| false);
+    client.wait(patience, &|| false);
+    let now = Some(Instant::now());
+    let (number, result) = client.next(now, &|| true).expect("it is there already");
+    assert_eq!(text(&result.unwrap()), "ok");
+    let other = if number == first { second } else { first };
+    client.wait(patience, &|| false);
+    // Who cancelled it does not hear of it.
+    client.cancel(other);
+    assert!(client.next(now, &|| true).is_none());
+}

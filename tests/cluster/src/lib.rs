@@ -14,6 +14,7 @@ pub mod releases;
 pub mod sample;
 mod session;
 mod wait;
+pub mod workers;
 
 pub use cluster::{Cluster, Shutdown};
 pub use environment::{Environment, repository, run};

@@ -15,6 +15,12 @@ pub fn signals_of(pid: i32) -> [String; 3] {
     ["SigCgt", "SigIgn", "SigBlk"].map(|name| status(pid, name))
 }
 
+/// How often a process has gone to sleep so far.
+#[must_use]
+pub fn sleeps_of(pid: i32) -> u64 {
+    status(pid, "voluntary_ctxt_switches").parse().expect("a number")
+}
+
 /// Processor time used so far, in the kernel's ticks: of 10 ms, usually.
 #[must_use]
 pub fn ticks_of(pid: i32) -> u64 {

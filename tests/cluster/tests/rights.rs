@@ -138,13 +138,16 @@ fn settings_are_the_superusers() {
     app.process(r#"{"event": "e"}"#);
     let settings =
         app.column::<String>("SELECT name FROM pg_settings WHERE name LIKE 'posthog_plugins.%'");
-    assert_eq!(settings.len(), 21, "{settings:?}");
-    // This one is for the server's configuration.
-    let (server, own): (Vec<&String>, Vec<&String>) =
-        settings.iter().partition(|setting| setting.ends_with(".network"));
-    for session in [&mut owner, &mut app] {
-        let attempt = format!("SET {} = DEFAULT", server[0]);
-        assert_eq!(session.refusal(&attempt), SqlState::CANT_CHANGE_RUNTIME_PARAM);
+    assert_eq!(settings.len(), 22, "{settings:?}");
+    // These are for the server's configuration.
+    let (server, own): (Vec<&String>, Vec<&String>) = settings
+        .iter()
+        .partition(|setting| setting.ends_with(".network") || setting.ends_with(".workers"));
+    for setting in server {
+        for session in [&mut owner, &mut app] {
+            let attempt = format!("SET {setting} = DEFAULT");
+            assert_eq!(session.refusal(&attempt), SqlState::CANT_CHANGE_RUNTIME_PARAM);
+        }
     }
     for setting in own {
         for form in ["SET {} = DEFAULT", "SET LOCAL {} = DEFAULT", "RESET {}"] {

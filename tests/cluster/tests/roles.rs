@@ -61,8 +61,8 @@ fn each_level_may_use_what_it_should_and_no_more() {
     let cluster = Cluster::start();
     let mut owner = database(&cluster, "levels");
     let viewer = [
-        "_counted", "_library", "chain", "configs", "failures", "health", "library", "logs",
-        "metrics", "plugins", "stats",
+        "_counted", "_library", "_workers", "chain", "configs", "failures", "health", "library",
+        "logs", "metrics", "plugins", "stats", "workers",
     ]
     .map(str::to_owned);
     assert_eq!(usable(&mut owner, "viewer"), viewer);
@@ -99,6 +99,8 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "install_directory",
         "jobs",
         "rollback",
+        "start_worker",
+        "stop_worker",
         "storage",
         "uninstall",
     ];

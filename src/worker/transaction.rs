@@ -1,0 +1,69 @@
+//! The transactions of a worker. One that fails ends neither the worker nor what it has under way.
+
+use std::ffi::CStr;
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::prelude::*;
+
+use super::yielding;
+use crate::error::Result;
+
+/// Does the work in a transaction of its own, and shows in `pg_stat_activity` what that is. `None`
+/// when it failed: the server's log has why, and nothing is changed.
+pub fn transaction<R>(activity: &CStr, work: impl FnOnce() -> Result<R>) -> Option<R> {
+    yielding::end();
+    // SAFETY: outside of any transaction; the one that is begun here is ended on both ways.
+    let done = unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, activity.as_ptr());
+        let done = PgTryBuilder::new(AssertUnwindSafe(|| {
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            let done = work().map_err(Undone::Refused)?;
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+            Ok(done)
+        }))
+        .catch_others(|error| Err(Undone::Caught(Box::new(error))))
+        .execute();
+        if done.is_err() {
+            pg_sys::AbortCurrentTransaction();
+        }
+        done
+    };
+    yielding::begin();
+    done.map_err(|undone| undone.report(activity)).ok()
+}
+
+enum Undone {
+    Refused(crate::error::Error),
+    Caught(Box<CaughtError>),
+}
+
+impl Undone {
+    /// As a warning: the worker goes on.
+    fn report(self, activity: &CStr) {
+        let (code, message, detail) = match self {
+            Undone::Refused(error) => {
+                let detail = error.detail();
+                (error.code(), error.to_string(), detail)
+            }
+            Undone::Caught(error) => {
+                let (CaughtError::PostgresError(report)
+                | CaughtError::ErrorReport(report)
+                | CaughtError::RustPanic { ereport: report, .. }) = &*error;
+                let detail = report.detail().map(str::to_owned);
+                (report.sql_error_code(), report.message().to_owned(), detail)
+            }
+        };
+        let message =
+            format!("posthog_plugins failed while {}: {message}", activity.to_string_lossy());
+        let mut report = ErrorReport::new(code, message, function_name!());
+        if let Some(detail) = detail {
+            report = report.set_detail(detail);
+        }
+        report.report(PgLogLevel::WARNING);
+    }
+}
