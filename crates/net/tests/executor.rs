@@ -230,7 +230,7 @@ fn names_that_are_asked_for_are_those_of_the_options() {
 fn waiting_leaves_what_has_ended_to_who_asks_for_it() {
     let server = Server::start(|_, out| reply(out, "200 OK", b"ok"));
     let mut client = client();
-    let allowed = rules(&["127.0.0.1"]);
+    let allowed = rules(&[server.host()]);
     client.wait(Some(Instant::now()), &|| false);
     let [first, second] =
         [(); 2].map(|()| client.send(get(&server.url("/")), allowed.clone(), LIMITS).unwrap());
