@@ -92,11 +92,9 @@ impl Change {
             (Effect::Push(elements), Change { effect: Effect::Push(more), .. }) => {
                 elements.extend(more);
             }
-            // What was pushed and is taken again was never there, but for one: a list without
-            // elements is none, and what begins anew stays apart.
+            // What was pushed and is taken again was never there.
             (Effect::Push(elements), Change { effect: Effect::Take(mut taken), at }) => {
-                let most = elements.len().saturating_sub(1);
-                let pushed = elements.iter().rev().take(most);
+                let pushed = elements.iter().rev();
                 let again =
                     pushed.zip(&taken).take_while(|(pushed, taken)| pushed == taken).count();
                 elements.truncate(elements.len() - again);
@@ -110,6 +108,11 @@ impl Change {
             (_, next) => return Some(next),
         }
         None
+    }
+
+    /// Whether all of it was taken back.
+    pub(super) fn does_nothing(&self) -> bool {
+        matches!(&self.effect, Effect::Push(elements) if elements.is_empty())
     }
 
     /// About how much memory it takes.
