@@ -145,7 +145,7 @@ fn leave_to_worker(is_to_fold: bool) {
     }
     UPKEEP.with_borrow_mut(|upkeep| {
         upkeep.pruned = Some(Instant::now());
-        upkeep.lines = 0;
+        upkeep.passing = 0;
     });
 }
 
