@@ -3,6 +3,7 @@
 
 pub mod api;
 mod backtest;
+mod capabilities;
 mod cases;
 mod host;
 mod responses;
@@ -21,6 +22,8 @@ use crate::settings;
 use host::{DryHost, Line};
 use responses::Responses;
 use trial::Trial;
+
+pub use capabilities::capabilities;
 
 /// What a plugin did with an event.
 struct Run {

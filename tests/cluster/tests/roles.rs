@@ -5,12 +5,13 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// What nobody is granted: only its owner may use it.
-const FOR_THE_OWNER: [&str; 13] = [
+const FOR_THE_OWNER: [&str; 14] = [
     "_chain_changed",
     "_chain_findings",
     "_findings",
     "_incomplete",
     "_limit_of_caller",
+    "_queue_findings",
     "_server_findings",
     "_setting_findings",
     "_storage_findings",
@@ -61,8 +62,20 @@ fn each_level_may_use_what_it_should_and_no_more() {
     let cluster = Cluster::start();
     let mut owner = database(&cluster, "levels");
     let viewer = [
-        "_counted", "_library", "chain", "configs", "failures", "health", "library", "logs",
-        "plugins", "stats",
+        "_counted",
+        "_library",
+        "chain",
+        "configs",
+        "consumers",
+        "dead_letters",
+        "failures",
+        "health",
+        "library",
+        "logs",
+        "plugins",
+        "queue",
+        "retries",
+        "stats",
     ]
     .map(str::to_owned);
     assert_eq!(usable(&mut owner, "viewer"), viewer);
@@ -70,14 +83,18 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "backtest",
         "configure",
         "disable",
+        "discard",
         "enable",
         "explain",
         "move",
         "prune",
         "reset_stats",
         "resume",
+        "retry",
         "run_cases",
         "set_attachment",
+        "set_filter",
+        "start_from",
         "test",
         "test_source",
     ]
@@ -89,6 +106,8 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "allow_hosts",
         "attach",
         "detach",
+        "enqueue",
+        "enqueue_rows",
         "ingest",
         "process_row",
         "install",
@@ -134,7 +153,7 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
             AND has_any_column_privilege('viewer', pg_class.oid, 'SELECT')
             AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')",
     );
-    assert_eq!(hidden, ["failures.event"]);
+    assert_eq!(hidden, ["failures.event", "retries.event", "dead_letters.event"]);
 }
 
 #[test]
