@@ -1,6 +1,9 @@
 -- What the operator sees of the queue.
 -- API: public.
 
+-- A thousand, as PostgreSQL takes it, would make the view worth compiling, which takes seconds.
+ALTER FUNCTION posthog_plugins._waiting() ROWS 10;
+
 CREATE VIEW posthog_plugins.consumers WITH (security_barrier) AS
 SELECT c.plugin,
        c.team_id,
@@ -8,8 +11,8 @@ SELECT c.plugin,
        waiting.events AS depth,
        pg_catalog.now() - waiting.oldest AS lag,
        -- What was counted fades while nothing comes.
-       q.rate * pg_catalog.exp(-EXTRACT(epoch FROM pg_catalog.now() - q.recorded_at)::double precision / 60)
-           AS rate,
+       q.rate * pg_catalog.exp(GREATEST(
+           -700, EXTRACT(epoch FROM q.recorded_at - pg_catalog.now()) / 60)::double precision) AS rate,
        q.delivered,
        q.failed,
        undelivered.retries,
@@ -21,17 +24,7 @@ SELECT c.plugin,
   FROM posthog_plugins.queue_consumer AS q
   JOIN posthog_plugins._visible_config AS c ON c.id = q.config_id AND c.is_own
   LEFT JOIN posthog_plugins.consumer_filter AS f ON f.config_id = c.id
- CROSS JOIN LATERAL (
-       SELECT pg_catalog.count(*) AS events, pg_catalog.min(e.enqueued_at) AS oldest
-         FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at FROM posthog_plugins.event_queue_0 AS a
-                UNION ALL
-               SELECT b.xid, b.number, b.team_id, b.enqueued_at FROM posthog_plugins.event_queue_1 AS b) AS e
-        WHERE e.xid >= pg_catalog.pg_snapshot_xmin(q.since)
-          AND NOT pg_catalog.pg_visible_in_snapshot(e.xid, q.since)
-          AND NOT COALESCE(pg_catalog.pg_visible_in_snapshot(e.xid, q.batch)
-                           AND (e.xid, e.number) <= (q.batch_xid, q.batch_number), false)
-          AND (c.team_id IS NULL OR e.team_id = c.team_id)
-          AND (q.starts_at IS NULL OR e.enqueued_at >= q.starts_at)) AS waiting
+  JOIN posthog_plugins._waiting() AS waiting ON waiting.config_id = c.id
  CROSS JOIN LATERAL (
        SELECT pg_catalog.count(u.next_attempt_at) AS retries,
               pg_catalog.count(*) - pg_catalog.count(u.next_attempt_at) AS dead_letters

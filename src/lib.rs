@@ -68,7 +68,11 @@ extension_sql_file!(
     name = "queue",
     requires = ["invalidation", api::posthog_plugins::_chain_changed]
 );
-extension_sql_file!("../sql/queue_views.sql", name = "queue_views", requires = ["views", "queue"]);
+extension_sql_file!(
+    "../sql/queue_views.sql",
+    name = "queue_views",
+    requires = ["views", "queue", queue::api::_waiting]
+);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);
 

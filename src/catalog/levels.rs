@@ -46,6 +46,7 @@ const RIGHTS: &[(Level, Right)] = &[
     // PostgreSQL checks functions in a view against whoever reads the view.
     (Viewer, Call("_library")),
     (Viewer, Call("_counted")),
+    (Viewer, Call("_waiting")),
     (Viewer, Call("health")),
     (Viewer, View("metrics")),
     // All but the event, which may hold what the role may not read in the table of events.

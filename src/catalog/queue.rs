@@ -166,14 +166,54 @@ pub fn read(
     Ok((events, is_full))
 }
 
-/// Plans what `work` runs so that the index gives the order. The tables have no statistics, and a
-/// plan that sorts would sort all there is for every piece.
+const COUNT: &str = "
+    SELECT pg_catalog.count(*), pg_catalog.min(q.enqueued_at)
+      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at
+              FROM posthog_plugins.event_queue_0 AS a
+             UNION ALL
+            SELECT b.xid, b.number, b.team_id, b.enqueued_at
+              FROM posthog_plugins.event_queue_1 AS b) AS q
+     WHERE q.xid >= $1 AND q.xid <= $2
+       AND NOT COALESCE(pg_catalog.pg_visible_in_snapshot(q.xid, $3)
+                        AND (q.xid, q.number) <= ($4, $5), false)
+       AND ($6 IS NULL OR q.team_id = $6)
+       AND ($7 IS NULL OR q.enqueued_at >= $7)";
+
+/// How many events wait for a consumer, and since when, whether it wants them or not.
+pub fn waiting(
+    client: &SpiClient<'_>,
+    consumer: &Consumer,
+) -> SpiResult<(i64, Option<TimestampWithTimeZone>)> {
+    let batch = consumer.cursor.batch.as_ref();
+    let after = batch.and_then(|batch| batch.after);
+    let (mut events, mut oldest) = (0, None);
+    for Span { first, last, .. } in consumer.cursor.rest() {
+        let arguments = [
+            Transaction(first).into(),
+            Transaction(last).into(),
+            batch.map(|batch| Seen(&batch.until)).into(),
+            after.map(|place| Transaction(place.transaction)).into(),
+            after.map(|place| place.number).into(),
+            consumer.team_id.into(),
+            consumer.starts_at.into(),
+        ];
+        let found = in_order(|| plans::select(client, COUNT, &arguments))?.first();
+        events += found.get::<i64>(1)?.unwrap_or_default();
+        let since = found.get::<TimestampWithTimeZone>(2)?;
+        oldest = [oldest, since].into_iter().flatten().min();
+    }
+    Ok((events, oldest))
+}
+
+/// Plans what `work` runs so that the index gives the order. The tables have no statistics: a plan
+/// that sorts would sort all there is for every piece, and one that seems expensive would be compiled
+/// for seconds.
 fn in_order<R>(work: impl FnOnce() -> R) -> R {
     // SAFETY: constant names of settings that every session may change; an error restores them with
     // the rest of the transaction's state.
     unsafe {
         let before = pg_sys::NewGUCNestLevel();
-        for setting in [c"enable_seqscan", c"enable_bitmapscan", c"enable_sort"] {
+        for setting in [c"enable_seqscan", c"enable_bitmapscan", c"enable_sort", c"jit"] {
             pg_sys::set_config_option(
                 setting.as_ptr(),
                 c"off".as_ptr(),

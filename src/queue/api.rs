@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 
 use crate::catalog::configs::Target;
 use crate::catalog::undelivered::{self, Chosen};
-use crate::catalog::{consumers, filters};
+use crate::catalog::{as_owner, consumers, filters, queue, teams};
 use crate::chain::Audience;
 use crate::error::Error;
 use crate::event::Event;
@@ -50,6 +50,30 @@ fn enqueue(event: Json) -> Answer<()> {
         super::relieve();
     }
     Ok(())
+}
+
+/// Behind the view `consumers`: how many events wait for each, and since when. Whoever is limited to
+/// teams sees theirs.
+#[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
+fn _waiting() -> Result<
+    TableIterator<
+        'static,
+        (name!(config_id, i32), name!(events, i64), name!(oldest, Option<TimestampWithTimeZone>)),
+    >,
+    ErrorReport,
+> {
+    let is_limited = teams::is_caller_limited()?;
+    let consumers = as_owner(|client| consumers::all(client))?;
+    let mut rows = Vec::new();
+    for consumer in consumers {
+        if is_limited && teams::check(consumer.team_id).is_err() {
+            continue;
+        }
+        let waiting = as_owner(|client| queue::waiting(client, &consumer));
+        let (events, oldest) = waiting.map_err(Error::from)?;
+        rows.push((consumer.config_id, events, oldest));
+    }
+    Ok(TableIterator::new(rows))
 }
 
 /// Has events that a consumer failed on tried again now: those that fit all that is given. Returns how

@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(sessions.take("c", 10, "delivered"), "a1");
         let counts = "SELECT concat_ws(' ', delivered, failed, retries, dead_letters, rate > 0)
                         FROM posthog_plugins.consumers";
-        assert_eq!(sessions.value("a", counts), "2 5 0 1 t");
+        assert_eq!(sessions.value("a", counts), "2 6 0 1 t");
     }
 
     #[pg_test]
@@ -269,18 +269,34 @@ mod tests {
         sessions.take("c", 50, "delivered");
         assert_eq!(rotate("c"), "Nothing", "not all is delivered");
         while !sessions.take("c", 50, "delivered").is_empty() {}
-        // A transaction that has enqueued, and may yet commit.
+        // A transaction that has written more than it holds back, and may yet commit.
         sessions.run("b", "BEGIN");
-        sessions.insert("b", "late");
+        sessions.run(
+            "b",
+            "INSERT INTO events SELECT 'late', 1, jsonb_build_object('text', repeat('x', 2000))
+               FROM generate_series(1, 200)",
+        );
         assert_eq!(rotate("c"), "Emptied");
         assert_eq!(sessions.value("a", count), "0 100");
         assert_eq!(rotate("c"), "Switched");
         assert_eq!(rotate("c"), "Nothing", "somebody is in the way");
         sessions.run("b", "COMMIT");
         assert_eq!(rotate("c"), "Nothing", "what was in the way is to be delivered");
-        assert_eq!(sessions.take("c", 50, "delivered"), "late");
+        assert_eq!(sessions.take("c", 1000, "delivered").matches("late").count(), 200);
         assert_eq!(rotate("c"), "Emptied");
         assert_eq!(sessions.value("a", count), "0 0");
+        // One that holds its events back writes them where they went when it began.
+        sessions.run("b", "BEGIN");
+        sessions.insert("b", "held");
+        fill("more");
+        assert_eq!(rotate("c"), "Switched");
+        sessions.take("c", 1000, "delivered");
+        assert_eq!(rotate("c"), "Emptied");
+        sessions.run("b", "COMMIT");
+        assert_eq!(sessions.value("a", count), "1 0");
+        assert_eq!(rotate("c"), "Nothing");
+        assert_eq!(sessions.take("c", 50, "delivered"), "held");
+        assert_eq!(rotate("c"), "Emptied");
         fill("three");
         assert_eq!(sessions.take("c", 1000, "forgotten").matches("three").count(), 100);
     }

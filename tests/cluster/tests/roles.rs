@@ -64,6 +64,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     let viewer = [
         "_counted",
         "_library",
+        "_waiting",
         "chain",
         "configs",
         "consumers",
