@@ -61,33 +61,35 @@ fn evaluation<R>(condition: &str, run: impl FnOnce(&str) -> R) -> R {
     ))
 }
 
-/// Those that fit the condition; and those on which it failed, with how. What has been wanted once is
-/// not asked about again.
-pub fn wanted(
-    events: Vec<Queued>,
-    condition: &str,
-    role: Option<pg_sys::Oid>,
-) -> Result<(Vec<Queued>, Vec<(Queued, String)>)> {
-    let (new, mut passed): (Vec<_>, Vec<_>) =
+/// What a condition makes of events.
+pub struct Sifted {
+    pub wanted: Vec<Queued>,
+    /// Those on which it failed, and how.
+    pub refused: Vec<(Queued, String)>,
+}
+
+/// Sifts events by a condition. What has been wanted once is not asked about again.
+pub fn sift(events: Vec<Queued>, condition: &str, role: Option<pg_sys::Oid>) -> Sifted {
+    let (new, mut wanted): (Vec<_>, Vec<_>) =
         events.into_iter().partition(|event| event.place().is_some());
     let mut refused = Vec::new();
     match fitting(&new, condition, role) {
         Ok(fits) => {
             let fitting = new.into_iter().zip(fits).filter(|(_, fits)| *fits);
-            passed.extend(fitting.map(|(event, _)| event));
+            wanted.extend(fitting.map(|(event, _)| event));
         }
         // One of them. Which, tells each by itself.
         Err(_) => {
             for event in new {
                 match fitting(std::slice::from_ref(&event), condition, role) {
-                    Ok(fits) if fits.first() == Some(&true) => passed.push(event),
+                    Ok(fits) if fits.first() == Some(&true) => wanted.push(event),
                     Ok(_) => {}
                     Err(error) => refused.push((event, format!("the filter failed: {error}"))),
                 }
             }
         }
     }
-    Ok((passed, refused))
+    Sifted { wanted, refused }
 }
 
 fn fitting(

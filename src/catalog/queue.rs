@@ -272,7 +272,7 @@ pub fn is_old(client: &SpiClient<'_>, half: usize) -> SpiResult<bool> {
           ORDER BY xid, number LIMIT 1",
         name(half)
     );
-    let row = in_order(|| client.select(query.as_str(), Some(1), &[]))?.into_iter().next();
+    let row = in_order(|| client.select(query.as_str(), Some(1), &[]))?.next();
     Ok(row.map(|row| row.get(1)).transpose()?.flatten().unwrap_or_default())
 }
 

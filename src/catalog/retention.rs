@@ -1,11 +1,12 @@
-//! Removing what is too old from plugin_log, plugin_error, plugin_pause and plugin_cache.
+//! Removing what is too old from plugin_log, plugin_error, undelivered_event, plugin_pause and
+//! plugin_cache.
 
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::kept;
+use super::{kept, undelivered};
 use crate::settings;
 
-/// Removes lines and failures past their time, the oldest first and at most `most` of each, and
+/// Removes lines, failures and dead letters past their time, the oldest first and at most `most` of each, and
 /// returns how many; and pauses that are over. Rows that somebody else is removing are left to them.
 pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
     let mut removed = 0;
@@ -30,6 +31,7 @@ pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
         )?;
         removed += rows.len() as i64;
     }
+    removed += undelivered::prune(client, most)?;
     client.update(
         "DELETE FROM posthog_plugins.plugin_pause
           WHERE id IN (SELECT id FROM posthog_plugins.plugin_pause

@@ -89,7 +89,8 @@ pub fn next_batch(consumer: &Consumer, most: usize, under_way: &[i64]) -> Result
     })?;
     let mut refused = Vec::new();
     if let Some(condition) = &consumer.filter.condition {
-        (events, refused) = filters::wanted(events, condition, consumer.filter_role)?;
+        let sifted = filters::sift(events, condition, consumer.filter_role);
+        (events, refused) = (sifted.wanted, sifted.refused);
     }
     Ok(Batch { events, refused, cursor, is_full })
 }
@@ -149,11 +150,6 @@ pub fn wake() -> Result<()> {
         wake::wake(pid);
     }
     Ok(())
-}
-
-/// Removes dead letters past their retention, at most so many. Returns how many.
-pub fn prune(most: Option<i64>) -> Result<i64> {
-    Ok(as_owner(|client| undelivered::prune(client, most))?)
 }
 
 fn luck() -> f64 {

@@ -448,6 +448,53 @@ fn dead_letters_are_tried_again_or_discarded() {
 }
 
 #[test]
+fn dead_letters_have_a_retention() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "retention");
+    client.run(
+        "INSERT INTO posthog_plugins.undelivered_event
+             (config_id, attempts, next_attempt_at, failed_at, error, enqueued_at, event)
+         SELECT 1, 1, retry, failed, 'no', now(), '{}'
+           FROM (VALUES (NULL, now()), (NULL, now() - '31 days'::interval),
+                        (now(), now() - '31 days'::interval)) AS row_ (retry, failed)",
+    );
+    let count = "SELECT count(*) FROM posthog_plugins.undelivered_event";
+    client.run("SET posthog_plugins.dead_letter_retention = 0; SELECT posthog_plugins.prune()");
+    assert_eq!(client.value::<i64>(count), 3);
+    client.run("RESET posthog_plugins.dead_letter_retention; SELECT posthog_plugins.prune()");
+    assert_eq!(client.value::<i64>(count), 2);
+}
+
+#[test]
+fn a_dump_has_the_filters_and_not_what_is_on_its_way() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "original");
+    each(
+        &mut client,
+        "CREATE TABLE events (event text);
+         SELECT posthog_plugins.attach('events');
+         INSERT INTO events VALUES ('a');
+         SELECT posthog_plugins.set_filter('consumer', '{\"where\": \"true\"}');
+         INSERT INTO posthog_plugins.undelivered_event
+             (config_id, attempts, error, enqueued_at, event) VALUES (1, 1, 'no', now(), '{}');
+         CREATE DATABASE copy",
+    );
+    let dump = cluster.client("pg_dump", "postgres").arg("original").output().unwrap();
+    assert!(dump.status.success());
+    let dump = String::from_utf8(dump.stdout).unwrap();
+    assert!(!cluster.psql("copy", &dump).contains("ERROR"));
+    let mut copy = cluster.connect("copy");
+    let filters = "SELECT concat(filter, role) FROM posthog_plugins.consumer_filter";
+    assert_eq!(copy.column::<String>(filters), [r#"{"where": "true"}postgres"#]);
+    let rest = "SELECT (SELECT count(*) FROM queued)
+                     + (SELECT count(*) FROM posthog_plugins.undelivered_event)
+                     + (SELECT count(*) FROM posthog_plugins.queue_consumer)";
+    assert_eq!(copy.value::<i64>(rest), 0);
+    copy.run("INSERT INTO events VALUES ('b')");
+    assert_eq!(queued(&mut copy), ["b!"]);
+}
+
+#[test]
 fn filters_are_checked_when_they_are_set() {
     let cluster = Cluster::start();
     let mut client = database(&cluster, "filters");

@@ -73,6 +73,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "health",
         "library",
         "logs",
+        "metrics",
         "plugins",
         "queue",
         "retries",
@@ -104,6 +105,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     expected.sort();
     assert_eq!(usable(&mut owner, "editor"), expected);
     let admin = [
+        "_kept",
         "allow_hosts",
         "attach",
         "detach",
@@ -115,7 +117,10 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "install_archive",
         "install_bundled",
         "install_directory",
+        "cache",
+        "jobs",
         "rollback",
+        "storage",
         "uninstall",
     ];
     expected.extend(admin.map(str::to_owned));
@@ -152,9 +157,10 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
           WHERE relnamespace = 'posthog_plugins'::regnamespace AND relkind = 'v'
             AND has_any_column_privilege('viewer', pg_class.oid, 'SELECT')
-            AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')",
+            AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')
+          ORDER BY 1",
     );
-    assert_eq!(hidden, ["failures.event", "retries.event", "dead_letters.event"]);
+    assert_eq!(hidden, ["dead_letters.event", "failures.event", "retries.event"]);
 }
 
 #[test]
