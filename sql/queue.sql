@@ -3,7 +3,8 @@
 
 -- Sessions append to one of the two, and consumers read both. The other one is emptied by TRUNCATE when
 -- nobody needs what is in it any more, and then they change places: no row is ever updated or
--- deleted, so there is nothing to vacuum. Compressing the events took as long as storing them.
+-- deleted, so there is nothing to vacuum. Compressing events took as long as storing them, so they are
+-- as compressed as they came.
 DO $$
 DECLARE
     half text;

@@ -7,7 +7,6 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 
 use super::pending::Row;
-use crate::event::to_datum;
 
 const COLUMNS: usize = 5;
 
@@ -66,7 +65,7 @@ unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, written: i64,
                 row.enqueued_at.into(),
                 number.into(),
                 row.team_id.unwrap_or_default().into(),
-                to_datum(&row.event),
+                aligned(&row.event),
             ];
             let mut nulls = [false, false, false, row.team_id.is_none(), false];
             let tuple =
@@ -99,6 +98,16 @@ unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, written: i64,
             );
             pg_sys::ExecDropSingleTupleTableSlot(slot);
         }
+    }
+}
+
+/// A copy of a varlena where PostgreSQL may look into it, in the current memory context.
+fn aligned(varlena: &[u8]) -> pg_sys::Datum {
+    // SAFETY: palloc gives as many bytes or raises an error; all of them are written.
+    unsafe {
+        let copy = pg_sys::palloc(varlena.len()).cast::<u8>();
+        std::ptr::copy_nonoverlapping(varlena.as_ptr(), copy, varlena.len());
+        pg_sys::Datum::from(copy)
     }
 }
 

@@ -21,7 +21,7 @@ const ROW_BYTES: usize = 64;
 pub struct Row {
     pub enqueued_at: pg_sys::TimestampTz,
     pub team_id: Option<i32>,
-    /// jsonb
+    /// A varlena.
     pub event: Vec<u8>,
 }
 
@@ -53,7 +53,7 @@ pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
     let level = level();
     // SAFETY: reads a clock.
     let enqueued_at = unsafe { pg_sys::GetCurrentTimestamp() };
-    let row = Row { enqueued_at, team_id, event: event.payload().to_vec() };
+    let row = Row { enqueued_at, team_id, event: event.varlena() };
     PENDING.with_borrow_mut(|pending| {
         (pending.half, pending.worker) = (state.half, state.worker_pid);
         if pending.levels.last().is_none_or(|last| last.id != level) {
