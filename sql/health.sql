@@ -157,6 +157,59 @@ SELECT 'table', c.oid::regclass::text, 'warning',
    AND NOT EXISTS (SELECT FROM attached AS a WHERE a.relation = c.oid);
 $$;
 
+-- Tables whose rows pass plugins and are given to none afterwards count only where somebody waits for
+-- them.
+CREATE FUNCTION posthog_plugins._queue_findings()
+    RETURNS TABLE (topic text, subject text, status text, finding text, advice text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT 'consumer', c.plugin || COALESCE(', team ' || c.team_id, '')
+                            || COALESCE(', ' || NULLIF(c.label, ''), ''),
+       found.status, found.finding, found.advice
+  FROM posthog_plugins.consumers AS c
+ CROSS JOIN LATERAL (
+       SELECT 'warning' AS status,
+              pg_catalog.format('%s events wait, the oldest for %s', c.depth,
+                                pg_catalog.date_trunc('second', c.lag)) AS finding,
+              pg_catalog.format(
+                  'SELECT * FROM posthog_plugins.consumers WHERE config_id = %s; disable it if it is not to go on',
+                  c.config_id) AS advice,
+              1 AS rank
+        WHERE c.lag > '1 hour'::interval
+        UNION ALL
+       SELECT 'warning',
+              pg_catalog.format('%s events could not be delivered, the last one: %s', c.dead_letters,
+                                (SELECT pg_catalog.left(d.error, 200)
+                                   FROM posthog_plugins.dead_letters AS d
+                                  WHERE d.config_id = c.config_id
+                                  LIMIT 1)),
+              pg_catalog.format(
+                  'SELECT * FROM posthog_plugins.dead_letters WHERE config_id = %s; then retry or discard',
+                  c.config_id), 2
+        WHERE c.dead_letters > 0
+        UNION ALL
+       SELECT 'ok', pg_catalog.format('%s events wait', c.depth), NULL, 3
+        ORDER BY rank
+        LIMIT 1) AS found
+ UNION ALL
+SELECT 'table', t.tgrelid::regclass::text, 'warning',
+       'what is stored is not enqueued for the plugins that take stored events',
+       pg_catalog.format('SELECT posthog_plugins.detach(%1$L); then posthog_plugins.attach(%1$L, ...)',
+                         t.tgrelid::regclass)
+  FROM pg_catalog.pg_trigger AS t
+  JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid AND p.proname = 'process_row'
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = 'posthog_plugins'
+  JOIN pg_catalog.pg_class AS r ON r.oid = t.tgrelid
+ WHERE t.tgparentid = 0
+   AND EXISTS (SELECT FROM posthog_plugins.queue_consumer)
+   AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_trigger AS after_
+         JOIN pg_catalog.pg_proc AS f ON f.oid = after_.tgfoid AND f.proname = 'enqueue_rows'
+        WHERE after_.tgrelid = t.tgrelid AND after_.tgenabled NOT IN ('D', 'R')
+          -- One for statements does not see what comes into a partition through its table.
+          AND (after_.tgtype::integer & 1 = 1 OR NOT r.relispartition));
+$$;
+
 CREATE FUNCTION posthog_plugins._storage_findings()
     RETURNS TABLE (topic text, subject text, status text, finding text, advice text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -244,7 +297,9 @@ SELECT found.topic, found.subject, found.status, found.finding, found.advice
          UNION ALL
         SELECT 4, f.* FROM posthog_plugins._table_findings() AS f
          UNION ALL
-        SELECT 5, f.* FROM posthog_plugins._storage_findings() AS f) AS found
+        SELECT 5, f.* FROM posthog_plugins._queue_findings() AS f
+         UNION ALL
+        SELECT 6, f.* FROM posthog_plugins._storage_findings() AS f) AS found
  ORDER BY pg_catalog.array_position(ARRAY['error', 'warning', 'ok'], found.status),
           found.part, found.subject;
 $$;

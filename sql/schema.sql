@@ -27,6 +27,7 @@ CREATE TABLE posthog_plugins.plugin_version (
     sha256       bytea       NOT NULL,
     installed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     installed_by text        NOT NULL,
+    capabilities jsonb,
     PRIMARY KEY (plugin, version),
     CONSTRAINT plugin_version_counts_from_one CHECK (version > 0)
 );
@@ -37,6 +38,7 @@ COMMENT ON COLUMN posthog_plugins.plugin_version.script IS 'What the backends ru
 COMMENT ON COLUMN posthog_plugins.plugin_version.source_map IS 'From positions in script to positions in source';
 COMMENT ON COLUMN posthog_plugins.plugin_version.cases IS 'What came as cases.json, for run_cases';
 COMMENT ON COLUMN posthog_plugins.plugin_version.sha256 IS 'Of source';
+COMMENT ON COLUMN posthog_plugins.plugin_version.capabilities IS 'What the script exports; NULL where it did not load';
 
 CREATE TABLE posthog_plugins.plugin_config (
     id         integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

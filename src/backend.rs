@@ -33,6 +33,8 @@ pub struct Link {
     pub rules: Rc<Rules>,
     pub tally: Rc<Tally>,
     pub breaker: Rc<Breaker>,
+    /// Whether it takes events after they are stored.
+    pub consumes: bool,
     /// What its turns come to, once it is known to have no `processEvent`.
     pub skipped: OnceCell<Outcome>,
     /// Of all that the realm is made from.
@@ -243,6 +245,7 @@ impl Link {
             rules: Rc::new(rules(&stored.hosts)),
             tally: stats::of(stored.id),
             breaker: Rc::new(Breaker::new()),
+            consumes: stored.consumes,
             skipped: OnceCell::new(),
             fingerprint: hasher.finish(),
             program: Rc::new(program),

@@ -35,13 +35,22 @@ pub enum Audience {
     Everybody,
 }
 
-pub fn audience(backend: &Backend) -> Audience {
-    let mut teams = backend.links.iter().filter(|link| takes_turns(link)).map(|link| link.team_id);
-    match teams.next() {
-        None => Audience::Nobody,
-        Some(first) if first.is_none() || teams.any(|team| team.is_none()) => Audience::Everybody,
-        Some(_) => Audience::Teams,
+impl Audience {
+    /// Of links for those teams.
+    pub fn of(mut teams: impl Iterator<Item = Option<i32>>) -> Self {
+        match teams.next() {
+            None => Audience::Nobody,
+            Some(first) if first.is_none() || teams.any(|team| team.is_none()) => {
+                Audience::Everybody
+            }
+            Some(_) => Audience::Teams,
+        }
     }
+}
+
+pub fn audience(backend: &Backend) -> Audience {
+    let links = backend.links.iter().filter(|link| takes_turns(link));
+    Audience::of(links.map(|link| link.team_id))
 }
 
 /// Whether the chain may do something to events of that team.

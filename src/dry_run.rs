@@ -3,6 +3,7 @@
 
 pub mod api;
 mod backtest;
+mod capabilities;
 mod cases;
 mod delivery;
 mod host;
@@ -25,6 +26,8 @@ use host::{DryHost, Line};
 use method::Method;
 use responses::Responses;
 use trial::Trial;
+
+pub use capabilities::capabilities;
 
 /// A plugin that is tried, from setup to teardown.
 trait Rehearsal {

@@ -194,6 +194,23 @@ pub enum Error {
     #[error("process_row is for triggers BEFORE INSERT or BEFORE UPDATE, FOR EACH ROW")]
     NotABeforeRowTrigger,
 
+    #[error(
+        "enqueue_rows is for triggers AFTER INSERT, FOR EACH ROW or with REFERENCING NEW TABLE"
+    )]
+    NotAnAfterInsertTrigger,
+
+    #[error("plugin \"{0}\" is not enabled, or takes no stored events")]
+    NotAConsumer(String),
+
+    #[error("the filter of plugin \"{plugin}\" is not valid: {problem}")]
+    BadFilter { plugin: String, problem: String },
+
+    #[error("it is not said which events are to be discarded")]
+    NothingChosen,
+
+    #[error("the table of consumers has something that is no snapshot")]
+    NotASnapshot,
+
     #[error("trigger \"{0}\" has more than one argument")]
     TooManyTriggerArguments(String),
 
@@ -246,6 +263,7 @@ impl Error {
             | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::OtherVersion { .. }
             | Error::NotEnabled(_)
+            | Error::NotAConsumer(_)
             | Error::NoWorkers
             | Error::WorkerDidNotStart => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::InRecovery => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
@@ -262,6 +280,8 @@ impl Error {
             | Error::CasesAreNotAList
             | Error::BadErrorPolicy(_)
             | Error::BadHost(_)
+            | Error::BadFilter { .. }
+            | Error::NothingChosen
             | Error::BadLevel(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::RoleIsNull | Error::TeamIsNull | Error::HostIsNull => {
                 Code::ERRCODE_NULL_VALUE_NOT_ALLOWED
@@ -290,11 +310,12 @@ impl Error {
             Error::MayNotInsert(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::StagedInOtherType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::AttachedThroughParent { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::NotABeforeRowTrigger | Error::TooManyTriggerArguments(_) => {
-                Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED
-            }
+            Error::NotABeforeRowTrigger
+            | Error::NotAnAfterInsertTrigger
+            | Error::TooManyTriggerArguments(_) => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Error::DoesNotFit { code, .. } => *code,
             Error::MovesRow { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::NotASnapshot => Code::ERRCODE_DATA_CORRUPTED,
             Error::Jsonb(jsonb::Error::Malformed(_)) => Code::ERRCODE_DATA_CORRUPTED,
             Error::Jsonb(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NoOrder(_) | Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
@@ -421,6 +442,17 @@ impl Error {
                 "posthog_plugins.attach makes the trigger for a table. A view has none of these: \
                  attach the table below it."
             }
+            Error::NotAnAfterInsertTrigger => {
+                "posthog_plugins.attach makes the trigger for a table."
+            }
+            Error::NotAConsumer(_) => {
+                "SELECT plugin, team_id, label FROM posthog_plugins.consumers shows which do."
+            }
+            Error::BadFilter { .. } => {
+                "For example: '{\"events\": [\"signup\"], \"properties\": {\"plan\": \"pro\"}, \
+                 \"where\": \"event ->> ''ip'' IS NOT NULL\", \"sample\": 0.1, \"rate\": 100}'."
+            }
+            Error::NothingChosen => "Give a plugin, an id, a part of the error, or a time.",
             Error::TooManyTriggerArguments(_) => {
                 "The one argument is the name of the jsonb column that is the event; without one, \
                  the columns are its fields."

@@ -44,6 +44,17 @@ impl<'a> Event<'a> {
         })
     }
 
+    /// A varlena of it, to be stored: what is compressed stays so.
+    pub fn varlena(&self) -> Vec<u8> {
+        // SAFETY: by contract a varlena where there is a datum, of the length that its header says;
+        // one that is stored elsewhere is fetched first.
+        unsafe {
+            let datum = if self.datum.is_null() { to_datum(self.payload()) } else { self.datum };
+            let varlena = pg_sys::detoast_external_attr(datum.cast_mut_ptr());
+            std::slice::from_raw_parts(varlena.cast::<u8>(), pgrx::varsize_any(varlena)).to_vec()
+        }
+    }
+
     pub fn is_object(&self) -> bool {
         let header = self.beginning(HEADER).first_chunk().copied().map(u32::from_ne_bytes);
         header.is_some_and(|header| header & pg_sys::JB_FOBJECT != 0)

@@ -17,7 +17,7 @@ use crate::catalog::plugins::{self, NewVersion};
 use crate::catalog::{caller_name, teams};
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::{backend, library, settings};
+use crate::{backend, dry_run, library, settings};
 
 /// What a source is called whose author did not say: PostHog compiles everything as TypeScript.
 const DEFAULT_FILE_NAME: &str = "index.ts";
@@ -54,6 +54,7 @@ pub fn install(given: Given<'_>) -> Result<String> {
     let plugin = read(&given)?;
     let Transpiled { name, manifest, file_name, script } = &plugin;
     check(script, given.source, file_name, &plugin.script_name())?;
+    let capabilities = capabilities(&plugin)?;
     let (version, is_new) = plugins::store(&NewVersion {
         plugin: name,
         title: manifest.name.as_deref().unwrap_or(name),
@@ -63,6 +64,7 @@ pub fn install(given: Given<'_>) -> Result<String> {
         source_map: &script.source_map,
         manifest,
         cases: given.cases.and_then(cases),
+        capabilities,
         sha256: &Sha256::digest(given.source),
         installed_by: &caller_name(),
     })?;
@@ -87,6 +89,19 @@ pub fn read(given: &Given<'_>) -> Result<Transpiled> {
         .map_err(Error::Source)?;
     let file_name = file_name.to_owned();
     Ok(Transpiled { name, manifest, file_name, script })
+}
+
+/// What the script exports. One that does not load is installed nevertheless: it may need what is not
+/// there yet.
+fn capabilities(plugin: &Transpiled) -> Result<Option<Json>> {
+    let Transpiled { name, script, .. } = plugin;
+    match dry_run::capabilities(name, &script.text, plugin.script_name())? {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) => {
+            warning!("plugin \"{name}\" does not load: {failure}");
+            Ok(None)
+        }
+    }
 }
 
 /// Cases as they are stored. A plugin is installed also when they make no sense.

@@ -25,6 +25,7 @@ mod marks;
 mod metrics;
 mod network;
 mod operator;
+mod queue;
 mod roles;
 mod settings;
 mod stats;
@@ -61,7 +62,17 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",
-    requires = ["views", "worker", operator::_incomplete]
+    requires = ["queue_views", "worker", operator::_incomplete]
+);
+extension_sql_file!(
+    "../sql/queue.sql",
+    name = "queue",
+    requires = ["invalidation", api::posthog_plugins::_chain_changed]
+);
+extension_sql_file!(
+    "../sql/queue_views.sql",
+    name = "queue_views",
+    requires = ["views", "queue", queue::api::_waiting]
 );
 extension_sql_file!("../sql/worker.sql", name = "worker", requires = [worker::api::_workers]);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
@@ -74,6 +85,7 @@ pub extern "C-unwind" fn _PG_init() {
     // After the journal: PostgreSQL calls the last one first, and what a failing write takes with it
     // is then still in the journal.
     store::register();
+    queue::register();
     backend::register();
     trigger::register();
     worker::register();

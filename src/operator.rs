@@ -40,7 +40,7 @@ fn reset_stats(plugin: default!(Option<&str>, "NULL")) -> Answer<()> {
     Ok(())
 }
 
-/// Removes lines and failures past their retention, all of them. Returns how many those were.
+/// Removes lines, failures and dead letters past their retention, all of them. Returns how many those were.
 #[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]
 fn prune() -> Answer<i64> {
     teams::check(None)?;

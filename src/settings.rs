@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::time::Duration;
 
+use delivery::Backoff;
 use engine::Limits;
 use net::Limits as FetchLimits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -82,6 +83,22 @@ static GEOIP_DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString
 
 /// One does all there is to do for a database until deliveries are many.
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
+/// With the delays below, some tries in the first minute and the last after about an hour: most
+/// outages are over by then.
+static RETRY_ATTEMPTS: GucSetting<i32> = GucSetting::<i32>::new(10);
+
+/// What failed by chance is delivered while somebody still looks; half of that is chance.
+static RETRY_DELAY: GucSetting<i32> = GucSetting::<i32>::new(5);
+
+/// Long enough not to be a burden for what is down for days.
+static RETRY_DELAY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(60 * 60);
+
+/// As failures: somebody has to have the time to look after them.
+static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
+
+/// Some ten thousand events: emptying takes a lock for a moment, and sessions are told of it, which is
+/// nothing once in some seconds. What is in it fits in memory.
+static QUEUE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 
 /// The off switch: no plugin runs, every event stays as it is.
 pub fn enabled() -> bool {
@@ -152,6 +169,25 @@ pub fn geoip_database() -> Option<String> {
 pub fn workers() -> u16 {
     // Its range is that of a few workers.
     u16::try_from(WORKERS.get()).unwrap_or_default()
+}
+
+/// When what consumers failed on is tried again.
+pub fn retries() -> Backoff {
+    Backoff {
+        attempts: RETRY_ATTEMPTS.get().unsigned_abs(),
+        first: seconds(&RETRY_DELAY),
+        longest: seconds(&RETRY_DELAY_LIMIT),
+    }
+}
+
+/// Minutes; `None` for ever.
+pub fn dead_letter_retention() -> Option<i32> {
+    Some(DEAD_LETTER_RETENTION.get()).filter(|minutes| *minutes > 0)
+}
+
+/// How large a half of the queue may become before events go to the other one, in bytes.
+pub fn queue_size() -> u64 {
+    kilobytes(&QUEUE_SIZE) as u64
 }
 
 /// Longest source, in bytes.
@@ -340,6 +376,38 @@ pub fn define() {
         16,
         GucContext::Sighup,
         GucFlags::empty(),
+    );
+    integer(
+        c"posthog_plugins.retry_attempts",
+        c"How often a stored event is given to a plugin that fails on it.",
+        &RETRY_ATTEMPTS,
+        1..=1000,
+        GucFlags::empty(),
+    );
+    integer(
+        c"posthog_plugins.retry_delay",
+        c"Time before the second attempt, doubled with each one after.",
+        &RETRY_DELAY,
+        1..=86_400,
+        GucFlags::UNIT_S,
+    );
+    integer(
+        c"posthog_plugins.retry_delay_limit",
+        c"Longest time between two attempts.",
+        &RETRY_DELAY_LIMIT,
+        1..=7 * 86_400,
+        GucFlags::UNIT_S,
+    );
+    retention(
+        c"posthog_plugins.dead_letter_retention",
+        c"How long events that a plugin failed on for good are kept; 0 keeps them for ever.",
+        &DEAD_LETTER_RETENTION,
+    );
+    size(
+        c"posthog_plugins.queue_size",
+        c"Size of a half of the queue at which events go to the other one.",
+        &QUEUE_SIZE,
+        64..=16 * 1024 * 1024,
     );
     reserve_prefix();
 }

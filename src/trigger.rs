@@ -1,6 +1,7 @@
 //! The trigger of an events table: a row becomes an event, passes the chain, and becomes a row again.
 //! Either one jsonb column is the event, or the columns are its fields.
 
+mod after;
 mod blame;
 mod call;
 mod column;

@@ -43,7 +43,8 @@ const TABLES: &str = "
         SELECT r.* FROM many, jsonb_populate_record(NULL::columns, event) AS r;";
 
 pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
-    let mut client = server::database(cluster, "inserts", &[Plugin::plain("hello-world")]);
+    let chain = [Plugin::plain("hello-world"), Plugin::plain("consumer")];
+    let mut client = server::database(cluster, "inserts", &chain);
     let copies = effort.rows.div_ceil(effort.events);
     let file = cluster.socket_directory().join("events");
     client
@@ -67,6 +68,9 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
     ]
 }
 
+/// What is stored is enqueued as well. In the turns of all others, nobody consumes.
+const ENQUEUED: &str = "attached, and enqueued for a consumer";
+
 /// A subject whose turn empties a table and then runs a statement that fills it.
 fn filling<'a>(
     client: &'a RefCell<Client>,
@@ -75,10 +79,15 @@ fn filling<'a>(
     statement: String,
     rows: usize,
 ) -> Subject<'a> {
+    let consumer = if name == ENQUEUED { "enable" } else { "disable" };
     let timed = move || {
         let mut client = client.borrow_mut();
         client
-            .batch_execute(&format!("TRUNCATE staging; TRUNCATE {table}; CHECKPOINT"))
+            .batch_execute(&format!(
+                "TRUNCATE staging; TRUNCATE {table}; TRUNCATE posthog_plugins.event_queue_0;
+                 SELECT posthog_plugins.{consumer}('consumer', label => '1');"
+            ))
+            .and_then(|()| client.batch_execute("CHECKPOINT"))
             .expect("the table is emptied");
         let begun = std::time::Instant::now();
         client.batch_execute(&statement).expect("the table is filled");
@@ -99,6 +108,7 @@ fn insert_select(client: &RefCell<Client>, effort: Effort) -> Storing {
     let subjects = [
         ("no trigger", "plain", from_many("plain")),
         ("attached", "attached", from_many("attached")),
+        (ENQUEUED, "attached", from_many("attached")),
         (
             "no trigger, `process_event` in the query",
             "plain",
@@ -125,6 +135,7 @@ fn insert_columns(client: &RefCell<Client>, effort: Effort) -> Storing {
     let subjects = [
         ("no trigger", "columns", from_source("columns")),
         ("attached", "columns_attached", from_source("columns_attached")),
+        (ENQUEUED, "columns_attached", from_source("columns_attached")),
         (
             "attached, by `ingest`",
             "columns_attached",
@@ -164,6 +175,7 @@ fn copy(client: &RefCell<Client>, file: &Path, effort: Effort) -> Storing {
     let subjects = [
         ("no trigger", "plain", copy("plain")),
         ("attached", "attached", copy("attached")),
+        (ENQUEUED, "attached", copy("attached")),
         ("to a staging table, then `INSERT ... SELECT process_event`", "plain", staged),
         ("PL/pgSQL trigger", "by_plpgsql", copy("by_plpgsql")),
     ];

@@ -14,11 +14,18 @@ use crate::error::{Error, Result};
 /// row; digits, capitals and a second underscore are before it.
 const TRIGGER: &str = "_posthog_plugins_process";
 
+/// The one after them, for which the order does not matter.
+const AFTER: &str = "_posthog_plugins_enqueue";
+
 struct Table {
     id: pg_sys::Oid,
     name: String,
     /// As it is written in SQL, with its schema.
     qualified: String,
+    /// Whether there is a trigger that gets all rows that come into the table by a statement. There is
+    /// none on foreign tables; one on a partitioned table misses what is inserted into a partition,
+    /// and one on a partition what is inserted through its table.
+    has_transitions: bool,
 }
 
 struct Trigger {
@@ -28,7 +35,7 @@ struct Trigger {
     parent: Option<String>,
 }
 
-/// Creates the trigger.
+/// Creates the triggers.
 pub fn attach(table: Option<pg_sys::Oid>, event_column: Option<&CStr>) -> Result<()> {
     let table = table.ok_or(Error::NoTable)?;
     let event_column = event_column
@@ -54,6 +61,17 @@ pub fn attach(table: Option<pg_sys::Oid>, event_column: Option<&CStr>) -> Result
         let statement = format!(
             "CREATE TRIGGER {TRIGGER} BEFORE INSERT ON {} FOR EACH ROW {condition}
                  EXECUTE FUNCTION posthog_plugins.process_row({argument})",
+            table.qualified
+        );
+        client.update(statement.as_str(), None, &[])?;
+        let rows = if table.has_transitions {
+            "REFERENCING NEW TABLE AS posthog_plugins_rows FOR EACH STATEMENT".to_owned()
+        } else {
+            format!("FOR EACH ROW {condition}")
+        };
+        let statement = format!(
+            "CREATE TRIGGER {AFTER} AFTER INSERT ON {} {rows}
+                 EXECUTE FUNCTION posthog_plugins.enqueue_rows({argument})",
             table.qualified
         );
         client.update(statement.as_str(), None, &[])?;
@@ -86,7 +104,8 @@ impl Table {
     fn find(client: &SpiClient<'_>, id: pg_sys::Oid) -> Result<Self> {
         let rows = client.select(
             "SELECT c.relname::text, pg_catalog.format('%I.%I', n.nspname, c.relname),
-                    c.relkind::text, pg_catalog.pg_has_role(c.relowner, 'USAGE')
+                    c.relkind::text, pg_catalog.pg_has_role(c.relowner, 'USAGE'),
+                    c.relkind = 'r' AND NOT c.relispartition
                FROM pg_catalog.pg_class AS c
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
               WHERE c.oid = $1",
@@ -104,7 +123,8 @@ impl Table {
         if row.get(4)? != Some(true) {
             return Err(Error::NotTheOwner(name));
         }
-        Ok(Table { id, name, qualified: row.get(2)?.unwrap_or_default() })
+        let has_transitions = row.get(5)?.unwrap_or_default();
+        Ok(Table { id, name, qualified: row.get(2)?.unwrap_or_default(), has_transitions })
     }
 }
 
@@ -154,13 +174,14 @@ fn triggers(client: &SpiClient<'_>, table: &Table, which: &str) -> Result<Vec<Tr
         "SELECT t.tgname::text, c.relname::text, parent_table.relname::text
            FROM pg_catalog.pg_trigger AS t
            JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-           JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid AND p.proname = 'process_row'
+           JOIN pg_catalog.pg_proc AS p
+             ON p.oid = t.tgfoid AND p.proname IN ('process_row', 'enqueue_rows')
            JOIN pg_catalog.pg_namespace AS n
              ON n.oid = p.pronamespace AND n.nspname = 'posthog_plugins'
            LEFT JOIN pg_catalog.pg_trigger AS parent ON parent.oid = t.tgparentid
            LEFT JOIN pg_catalog.pg_class AS parent_table ON parent_table.oid = parent.tgrelid
           WHERE {which}
-          ORDER BY t.tgrelid <> $1, t.tgname"
+          ORDER BY t.tgrelid <> $1, p.proname DESC, t.tgname"
     );
     client
         .select(query.as_str(), None, &[table.id.into()])?

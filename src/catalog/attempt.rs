@@ -5,10 +5,22 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::as_owner;
+use super::{as_owner, as_role};
 
 /// Does the work as the owner, all of it, or nothing and says why not.
 pub fn attempt(work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<()>) -> Result<(), String> {
+    in_savepoint(|| as_owner(work))
+}
+
+/// The same as a role.
+pub fn attempt_as<R>(
+    role: pg_sys::Oid,
+    work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<R>,
+) -> Result<R, String> {
+    in_savepoint(|| as_role(role, work))
+}
+
+fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, String> {
     // SAFETY: a transaction is running; the subtransaction is ended on both ways, and the memory
     // context and resource owner that it replaced are put back.
     unsafe {
@@ -19,7 +31,7 @@ pub fn attempt(work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<()>) -> Result
         // Before a commit there is no active snapshot.
         let done = PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            let done = as_owner(work);
+            let done = work();
             pg_sys::PopActiveSnapshot();
             done.map_err(Undone::Spi)
         }))

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use source::manifest::{FieldType, Manifest};
 
 use super::as_owner;
+use super::consumers::{self, Start};
 use super::links::{OnError, object};
 use super::plugins::{current, lock};
 use super::{pauses, teams};
@@ -152,6 +153,7 @@ pub fn enable(target: Target<'_>) -> Result<i32> {
                 &[config.id.into()],
             )?;
         }
+        consumers::follow(client, Start::Now)?;
         position(client, config.id)
     })
 }
@@ -169,6 +171,7 @@ pub fn disable(target: Target<'_>) -> Result<i32> {
         )?;
         close_gaps(client)?;
         pauses::lift(client, config.id)?;
+        consumers::follow(client, Start::Now)?;
         Ok(config.id)
     })
 }

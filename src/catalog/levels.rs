@@ -46,6 +46,7 @@ const RIGHTS: &[(Level, Right)] = &[
     // PostgreSQL checks functions in a view against whoever reads the view.
     (Viewer, Call("_library")),
     (Viewer, Call("_counted")),
+    (Viewer, Call("_waiting")),
     (Viewer, Call("health")),
     (Viewer, View("metrics")),
     (Viewer, View("workers")),
@@ -58,7 +59,30 @@ const RIGHTS: &[(Level, Right)] = &[
             "failed_at, plugin, team_id, label, kind, message, stack, failures, config_id",
         ),
     ),
+    (Viewer, View("consumers")),
+    (Viewer, View("queue")),
+    // Likewise.
+    (
+        Viewer,
+        Columns(
+            "retries",
+            "id, plugin, team_id, label, attempts, next_attempt_at, error, first_failed_at, failed_at, enqueued_at, config_id",
+        ),
+    ),
+    (
+        Viewer,
+        Columns(
+            "dead_letters",
+            "id, plugin, team_id, label, attempts, error, first_failed_at, failed_at, enqueued_at, config_id",
+        ),
+    ),
     (Editor, View("failures")),
+    (Editor, View("retries")),
+    (Editor, View("dead_letters")),
+    (Editor, Call("retry")),
+    (Editor, Call("discard")),
+    (Editor, Call("start_from")),
+    (Editor, Call("set_filter")),
     (Editor, Call("configure")),
     (Editor, Call("set_attachment")),
     (Editor, Call("enable")),
@@ -91,6 +115,9 @@ const RIGHTS: &[(Level, Right)] = &[
     (Admin, Call("attach")),
     (Admin, Call("detach")),
     (Admin, Call("process_row")),
+    (Admin, Call("enqueue_rows")),
+    // What is enqueued is given to plugins as if it had been stored.
+    (Admin, Call("enqueue")),
     // As the caller, who has to have the right to insert.
     (Admin, Call("ingest")),
 ];

@@ -5,7 +5,7 @@ use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 use serde_json::{Map, Value};
 use source::manifest::Manifest;
 
-use super::{as_owner, version};
+use super::{as_owner, consumers, version};
 use crate::error::Result;
 use engine::Attachment;
 
@@ -55,6 +55,8 @@ pub struct StoredLink {
     /// What it may reach.
     pub hosts: Vec<String>,
     pub pause: Option<StoredPause>,
+    /// Whether it takes events after they are stored.
+    pub consumes: bool,
 }
 
 /// That the config is paused.
@@ -80,7 +82,8 @@ fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
                     EXISTS (SELECT 1
                               FROM posthog_plugins.plugin_attachment AS a
                              WHERE a.config_id = c.id),
-                    pause.seconds, pause.reason, c.hosts
+                    pause.seconds, pause.reason, c.hosts,
+                    COALESCE(v.capabilities -> 'methods' ?| $1, false)
                FROM posthog_plugins.plugin_config AS c
                JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
@@ -95,7 +98,7 @@ fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
               WHERE c.enabled
               ORDER BY c.position",
         None,
-        &[],
+        &[consumers::methods().into()],
     )?;
     let mut links = Vec::new();
     let mut have_attachments = false;
@@ -140,6 +143,7 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
             (Some(seconds), Some(reason)) => Some(StoredPause { seconds, reason }),
             _ => None,
         },
+        consumes: row.get(17)?.unwrap_or_default(),
     })
 }
 

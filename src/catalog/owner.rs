@@ -30,6 +30,21 @@ pub fn as_caller<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
     result
 }
 
+/// Runs `work` with SPI as a role that is not there to ask for it: with its rights, and as PostgreSQL
+/// runs what others wrote in maintenance.
+pub fn as_role<R>(role: pg_sys::Oid, work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
+    let scope = Scope::enter();
+    let result = Spi::connect_mut(|client| {
+        let restricted =
+            pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+        // SAFETY: `leave` or an abort restores it.
+        unsafe { pg_sys::SetUserIdAndSecContext(role, scope.security | restricted as i32) };
+        work(client)
+    });
+    scope.leave();
+    result
+}
+
 /// The name of the role that called, as it is recorded for later readers.
 pub fn caller_name() -> String {
     // SAFETY: the current role exists; the name is a NUL-terminated copy.

@@ -6,6 +6,7 @@ use pgrx::spi::{SpiClient, SpiResult};
 use serde_json::Value;
 use source::manifest::Manifest;
 
+use super::consumers::{self, Start};
 use super::links::object;
 use super::{as_owner, configs, version};
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub struct NewVersion<'a> {
     pub manifest: &'a Manifest,
     /// `None` leaves those of the same source installed before.
     pub cases: Option<Json>,
+    /// `None` if it did not load.
+    pub capabilities: Option<Json>,
     pub sha256: &'a [u8],
     pub installed_by: &'a str,
 }
@@ -90,8 +93,16 @@ pub fn store(new: &NewVersion<'_>) -> Result<(i32, bool)> {
                 &[new.plugin.into(), version.into(), cases.clone().into()],
             )?;
         }
+        // What is known already may load by now, or be found to export more by a newer library.
+        client.update(
+            "UPDATE posthog_plugins.plugin_version SET capabilities = $3
+              WHERE plugin = $1 AND version = $2 AND capabilities IS DISTINCT FROM $3",
+            None,
+            &[new.plugin.into(), version.into(), new.capabilities.clone().into()],
+        )?;
         make_current(client, new.plugin, version)?;
         configs::follow_manifest(client, new.plugin, new.manifest)?;
+        consumers::follow(client, Start::Now)?;
         Ok((version, known.is_none()))
     })
 }
@@ -174,6 +185,7 @@ pub fn rollback(plugin: &str, version: Option<i32>) -> Result<i32> {
             ],
         )?;
         configs::follow_manifest(client, plugin, &manifest)?;
+        consumers::follow(client, Start::Now)?;
         Ok(version)
     })
 }
@@ -199,6 +211,9 @@ pub fn remove(plugin: &str) -> Result<()> {
             "plugin_storage",
             "plugin_job",
             "captured_event",
+            "queue_consumer",
+            "undelivered_event",
+            "consumer_filter",
             "plugin_secret",
             "plugin_attachment",
         ] {

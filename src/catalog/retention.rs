@@ -1,13 +1,14 @@
-//! Removing what is too old from plugin_log, plugin_error, plugin_pause and plugin_cache.
+//! Removing what is too old from plugin_log, plugin_error, undelivered_event, plugin_pause and
+//! plugin_cache.
 
 use std::time::Duration;
 
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::{kept, plans};
+use super::{kept, plans, undelivered};
 use crate::settings;
 
-/// Removes lines and failures past their time, the oldest first and at most `most` of each, and
+/// Removes lines, failures and dead letters past their time, the oldest first and at most `most` of each, and
 /// returns how many; and pauses that are over. Rows that somebody else is removing are left to them.
 pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
     let mut removed = 0;
@@ -32,6 +33,7 @@ pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
         )?;
         removed += rows.len() as i64;
     }
+    removed += undelivered::prune(client, most)?;
     client.update(
         "DELETE FROM posthog_plugins.plugin_pause
           WHERE id IN (SELECT id FROM posthog_plugins.plugin_pause

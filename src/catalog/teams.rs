@@ -69,7 +69,7 @@ pub fn is_caller_limited() -> Result<bool> {
 }
 
 /// The teams that the caller is limited to.
-fn limit_of_caller() -> Result<Option<Vec<i32>>> {
+pub fn limit_of_caller() -> Result<Option<Vec<i32>>> {
     // SAFETY: plain calls; the current role exists.
     let caller = unsafe {
         let caller = pg_sys::GetUserId();

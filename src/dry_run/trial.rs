@@ -85,6 +85,7 @@ impl Trial {
             attachments: Vec::new(),
             hosts: Vec::new(),
             pause: None,
+            consumes: false,
         };
         Ok(Trial {
             link: Rc::new(Link::new(link, &[])),
@@ -130,6 +131,7 @@ fn stored_link(
         attachments: Vec::new(),
         hosts: Vec::new(),
         pause: None,
+        consumes: false,
     }
 }
 

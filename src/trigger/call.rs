@@ -15,20 +15,37 @@ impl Call {
     /// # Safety
     /// `fcinfo` is what PostgreSQL called a function with that now runs.
     pub unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self> {
+        // SAFETY: by contract.
+        let call = unsafe { Call::found(fcinfo) }.ok_or(Error::NotABeforeRowTrigger)?;
+        let is_before = call.timing() == pg_sys::TRIGGER_EVENT_BEFORE;
+        if !is_before || !call.is_for_each_row() || !(call.is_insert() || call.is_update()) {
+            return Err(Error::NotABeforeRowTrigger);
+        }
+        Ok(call)
+    }
+
+    /// The same for what runs after an insert, on a row or on all of a statement.
+    ///
+    /// # Safety
+    /// As above.
+    pub unsafe fn after(fcinfo: pg_sys::FunctionCallInfo) -> Result<Self> {
+        // SAFETY: by contract.
+        let call = unsafe { Call::found(fcinfo) }.ok_or(Error::NotAnAfterInsertTrigger)?;
+        let has_rows = call.is_for_each_row() || !call.inserted().is_null();
+        if call.timing() != pg_sys::TRIGGER_EVENT_AFTER || !call.is_insert() || !has_rows {
+            return Err(Error::NotAnAfterInsertTrigger);
+        }
+        Ok(call)
+    }
+
+    /// # Safety
+    /// As above.
+    unsafe fn found(fcinfo: pg_sys::FunctionCallInfo) -> Option<Self> {
         // SAFETY: by contract; the context is null or a node, whose tag says which.
         unsafe {
             let context = (*fcinfo).context;
-            if !pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData) {
-                return Err(Error::NotABeforeRowTrigger);
-            }
-            let call = Call { data: context.cast() };
-            let event = (*call.data).tg_event;
-            let before = event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE;
-            let each_row = event & pg_sys::TRIGGER_EVENT_ROW != 0;
-            if !before || !each_row || !(call.is_insert() || call.is_update()) {
-                return Err(Error::NotABeforeRowTrigger);
-            }
-            Ok(call)
+            let is_trigger = pgrx::is_a(context, pg_sys::NodeTag::T_TriggerData);
+            is_trigger.then(|| Call { data: context.cast() })
         }
     }
 
@@ -45,8 +62,18 @@ impl Call {
         self.operation() == pg_sys::TRIGGER_EVENT_UPDATE
     }
 
-    fn operation(&self) -> u32 {
+    pub fn is_for_each_row(&self) -> bool {
         // SAFETY: valid, as the struct says; so in all the functions below.
+        unsafe { (*self.data).tg_event & pg_sys::TRIGGER_EVENT_ROW != 0 }
+    }
+
+    fn timing(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.data).tg_event & pg_sys::TRIGGER_EVENT_TIMINGMASK }
+    }
+
+    fn operation(&self) -> u32 {
+        // SAFETY: as above.
         unsafe { (*self.data).tg_event & pg_sys::TRIGGER_EVENT_OPMASK }
     }
 
@@ -56,6 +83,18 @@ impl Call {
         unsafe {
             if self.is_update() { (*self.data).tg_newtuple } else { (*self.data).tg_trigtuple }
         }
+    }
+
+    /// The slot that has the row, where there is one.
+    pub fn slot(&self) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: as above.
+        unsafe { (*self.data).tg_trigslot }
+    }
+
+    /// All rows that the statement has inserted, if the trigger has asked for them.
+    pub fn inserted(&self) -> *mut pg_sys::Tuplestorestate {
+        // SAFETY: as above.
+        unsafe { (*self.data).tg_newtable }
     }
 
     pub fn relation(&self) -> pg_sys::Relation {
@@ -101,6 +140,18 @@ impl Call {
     pub fn trigger(&self) -> &pg_sys::Trigger {
         // SAFETY: as above; the executor keeps a copy for itself that nobody writes to.
         unsafe { &*(*self.data).tg_trigger }
+    }
+
+    /// The triggers of the table.
+    pub fn siblings(&self) -> &[pg_sys::Trigger] {
+        // SAFETY: the relation is open and locked, and so has its triggers for as long as nobody makes
+        // it look for new ones.
+        unsafe {
+            match (*self.relation()).trigdesc.as_ref() {
+                Some(all) => std::slice::from_raw_parts(all.triggers, all.numtriggers as usize),
+                None => &[],
+            }
+        }
     }
 
     pub fn trigger_name(&self) -> String {

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use pgrx::{is_a, pg_sys};
 
 use super::call::{Call, name_of};
+use super::ingest::runs_plugins;
 use crate::error::{Error, Result};
 
 /// The zero-based place of the event column.
@@ -45,9 +46,14 @@ pub fn is_tested(call: &Call) -> bool {
     tested(call).is_some()
 }
 
-/// The place of the column if the trigger's whole condition is `NEW.column IS NOT NULL`.
+/// The place of the column if the trigger's whole condition is `NEW.column IS NOT NULL`. One for
+/// statements has no condition; it comes with one for rows, which has.
 fn tested(call: &Call) -> Option<usize> {
-    let condition = call.trigger().tgqual;
+    let mut condition = call.trigger().tgqual;
+    if !call.is_for_each_row() {
+        let partner = call.siblings().iter().find(|trigger| runs_plugins(trigger))?;
+        condition = partner.tgqual;
+    }
     if condition.is_null() {
         return None;
     }

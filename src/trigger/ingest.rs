@@ -236,7 +236,8 @@ impl Drop for Rows {
     }
 }
 
-fn runs_plugins(trigger: &pg_sys::Trigger) -> bool {
+/// Whether it is one that the rows of an insert here pass.
+pub fn runs_plugins(trigger: &pg_sys::Trigger) -> bool {
     let is_for_rows = u32::try_from(trigger.tgtype).is_ok_and(|kind| {
         kind & pg_sys::TRIGGER_TYPE_INSERT != 0 && kind & pg_sys::TRIGGER_TYPE_ROW != 0
     });

@@ -42,6 +42,45 @@ pub fn event<'e>(
     }
 }
 
+/// The event that a stored row is; `None` if its column is NULL.
+///
+/// # Safety
+/// The slot holds a row of the target's table, which stays there as long as the event is used.
+pub unsafe fn stored<'e>(
+    slot: *mut pg_sys::TupleTableSlot,
+    target: &mut Target,
+    record: &'e mut Record,
+) -> Result<Option<Event<'e>>> {
+    match &mut target.form {
+        Form::EventColumn { index, .. } => {
+            // SAFETY: by contract; the slot has that many columns once they are taken out.
+            unsafe {
+                pg_sys::slot_getsomeattrs(slot, *index as i32 + 1);
+                let is_null = *(*slot).tts_isnull.add(*index);
+                Ok((!is_null).then(|| Event::of_datum(*(*slot).tts_values.add(*index))))
+            }
+        }
+        Form::Fields(fields) => {
+            // SAFETY: by contract; both have a place for every column.
+            unsafe {
+                pg_sys::slot_getallattrs(slot);
+                let columns = fields.values.len().min((*slot).tts_nvalid as usize);
+                std::ptr::copy_nonoverlapping(
+                    (*slot).tts_values,
+                    fields.values.as_mut_ptr(),
+                    columns,
+                );
+                std::ptr::copy_nonoverlapping(
+                    (*slot).tts_isnull,
+                    fields.nulls.as_mut_ptr(),
+                    columns,
+                );
+            }
+            event_of_fields(fields, record).map(|event| Some(Event::of_payload(event)))
+        }
+    }
+}
+
 fn event_in_column(call: &Call, index: usize) -> Option<Event<'_>> {
     let number = index as i32 + 1;
     let mut is_null = false;

@@ -127,7 +127,9 @@ fn a_role_with_the_grant_attaches_its_own_tables_only() {
     app.run("CREATE TABLE mine (event text, seen text)");
     let error = app.refused("SELECT posthog_plugins.attach('mine')");
     assert!(error.message().contains("process_row"), "{error:?}");
-    client.run("GRANT EXECUTE ON FUNCTION posthog_plugins.process_row TO app");
+    client.run(
+        "GRANT EXECUTE ON FUNCTION posthog_plugins.process_row, posthog_plugins.enqueue_rows TO app",
+    );
     app.run("SELECT posthog_plugins.attach('mine')");
     assert!(is_seen(&mut app, "mine"));
     let error = app.refused("SELECT posthog_plugins.attach('events')");

@@ -76,7 +76,8 @@ fn uninstalling_leaves_no_row_anywhere() {
             posthog.capture('seen')
             await Promise.all([cache.set('a', 1), storage.set('a', 1), jobs.later({}).runIn(1, 'day')])
             throw new Error('no')
-        }";
+        }
+        export function onEvent() {}";
     install(&mut client, source, manifest);
     for team in 1..=2 {
         client.run(&format!(
@@ -93,11 +94,19 @@ fn uninstalling_leaves_no_row_anywhere() {
         client.process(&format!(r#"{{"event": "e", "team_id": {team}}}"#));
     }
     client.run("SET posthog_plugins.stats_interval = 0");
+    client.run(
+        r#"SELECT posthog_plugins.set_filter('gone', '{"sample": 1}', 1);
+           INSERT INTO posthog_plugins.undelivered_event
+               (config_id, attempts, error, enqueued_at, event)
+           SELECT id, 1, 'no', now(), '{}' FROM posthog_plugins.plugin_config"#,
+    );
     let tables = client.column::<String>(
         "SELECT oid::regclass::text FROM pg_class
           WHERE relkind = 'r' AND relnamespace = 'posthog_plugins'::regnamespace
-            -- The one row that all changes are counted in, and what belongs to roles.
-            AND relname NOT IN ('plugin_revision', 'team_limit')",
+            -- The one row that all changes are counted in, what belongs to roles, and the queue,
+            -- which is all consumers'.
+            AND relname NOT IN ('plugin_revision', 'team_limit', 'queue_state',
+                                'event_queue_0', 'event_queue_1')",
     );
     assert!(tables.len() >= 7, "{tables:?}");
     let rows = |client: &mut Client, table: &str| -> i64 {

@@ -5,12 +5,13 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// What nobody is granted: only its owner may use it.
-const FOR_THE_OWNER: [&str; 13] = [
+const FOR_THE_OWNER: [&str; 14] = [
     "_chain_changed",
     "_chain_findings",
     "_findings",
     "_incomplete",
     "_limit_of_caller",
+    "_queue_findings",
     "_server_findings",
     "_setting_findings",
     "_storage_findings",
@@ -61,8 +62,24 @@ fn each_level_may_use_what_it_should_and_no_more() {
     let cluster = Cluster::start();
     let mut owner = database(&cluster, "levels");
     let viewer = [
-        "_counted", "_library", "_workers", "chain", "configs", "failures", "health", "library",
-        "logs", "metrics", "plugins", "stats", "workers",
+        "_counted",
+        "_library",
+        "_waiting",
+        "_workers",
+        "chain",
+        "configs",
+        "consumers",
+        "dead_letters",
+        "failures",
+        "health",
+        "library",
+        "logs",
+        "metrics",
+        "plugins",
+        "queue",
+        "retries",
+        "stats",
+        "workers",
     ]
     .map(str::to_owned);
     assert_eq!(usable(&mut owner, "viewer"), viewer);
@@ -70,14 +87,18 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "backtest",
         "configure",
         "disable",
+        "discard",
         "enable",
         "explain",
         "move",
         "prune",
         "reset_stats",
         "resume",
+        "retry",
         "run_cases",
         "set_attachment",
+        "set_filter",
+        "start_from",
         "test",
         "test_source",
     ]
@@ -91,12 +112,15 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "attach",
         "cache",
         "detach",
+        "enqueue",
+        "enqueue_rows",
         "ingest",
         "process_row",
         "install",
         "install_archive",
         "install_bundled",
         "install_directory",
+        "cache",
         "jobs",
         "rollback",
         "start_worker",
@@ -138,9 +162,10 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
           WHERE relnamespace = 'posthog_plugins'::regnamespace AND relkind = 'v'
             AND has_any_column_privilege('viewer', pg_class.oid, 'SELECT')
-            AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')",
+            AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')
+          ORDER BY 1",
     );
-    assert_eq!(hidden, ["failures.event"]);
+    assert_eq!(hidden, ["dead_letters.event", "failures.event", "retries.event"]);
 }
 
 #[test]

@@ -1,0 +1,2 @@
+// Takes stored events, and does nothing with them.
+export function onEvent() {}

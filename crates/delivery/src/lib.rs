@@ -1,0 +1,14 @@
+//! What is decided about deliveries without a database: what of the queue a consumer has yet to get,
+//! which events it wants, how many at a time, and when something that failed is tried again.
+
+mod backoff;
+mod cursor;
+mod filter;
+mod rate;
+mod snapshot;
+
+pub use backoff::Backoff;
+pub use cursor::{Batch, Cursor, Place, Span};
+pub use filter::Filter;
+pub use rate::Rate;
+pub use snapshot::{NotASnapshot, Snapshot};

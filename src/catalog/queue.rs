@@ -1,0 +1,314 @@
+//! Reading the queue, and its rotation.
+
+use delivery::{Cursor, Place, Snapshot, Span};
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::pg_sys;
+use pgrx::spi::{SpiClient, SpiResult};
+use serde_json::Value;
+
+use super::consumers::{self, Consumer};
+use super::transaction::{Seen, Transaction};
+use super::{as_owner, plans};
+use crate::error::{Error, Result};
+use crate::json::Json;
+
+/// The row of queue_state.
+#[derive(Debug, Clone, Copy)]
+pub struct State {
+    /// Which half events go to.
+    pub half: usize,
+    pub worker_pid: Option<i32>,
+}
+
+/// An event for a consumer.
+pub struct Queued {
+    pub origin: Origin,
+    pub enqueued_at: TimestampWithTimeZone,
+    pub event: Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Queue(Place),
+    /// It has failed before.
+    Retry {
+        id: i64,
+        attempts: u32,
+    },
+}
+
+impl Queued {
+    /// Where it is in the queue.
+    pub fn place(&self) -> Option<Place> {
+        match self.origin {
+            Origin::Queue(place) => Some(place),
+            Origin::Retry { .. } => None,
+        }
+    }
+
+    /// How often it was tried.
+    pub fn attempts(&self) -> u32 {
+        match self.origin {
+            Origin::Queue(_) => 0,
+            Origin::Retry { attempts, .. } => attempts,
+        }
+    }
+}
+
+/// Runs `work` as the owner on what is committed by now, even if the statement's own snapshot is
+/// older.
+pub fn newest<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
+    // SAFETY: a transaction is running; the snapshot is popped again unless an error ends it.
+    unsafe {
+        let one_snapshot = pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32;
+        pg_sys::PushActiveSnapshot(if one_snapshot {
+            pg_sys::GetTransactionSnapshot()
+        } else {
+            pg_sys::GetLatestSnapshot()
+        });
+        let result = as_owner(work);
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
+pub fn state(client: &SpiClient<'_>) -> Result<State> {
+    let rows = plans::select(
+        client,
+        "SELECT half::integer, worker_pid FROM posthog_plugins.queue_state",
+        &[],
+    )?;
+    let row = rows.into_iter().next().ok_or(Error::NotThere)?;
+    let half: i32 = row.get(1)?.unwrap_or_default();
+    Ok(State { half: usize::from(half == 1), worker_pid: row.get(2)? })
+}
+
+pub fn set_worker(client: &mut SpiClient<'_>, pid: Option<i32>) -> SpiResult<()> {
+    let statement = "UPDATE posthog_plugins.queue_state SET worker_pid = $1
+                      WHERE worker_pid IS DISTINCT FROM $1";
+    client.update(statement, None, &[pid.into()]).map(drop)
+}
+
+/// Which transactions are over. The running one is not, whatever it has done.
+pub fn now(client: &SpiClient<'_>) -> Result<Snapshot> {
+    let rows = plans::select(client, "SELECT pg_catalog.pg_current_snapshot()::text", &[])?;
+    let text = rows.first().get_one::<String>()?.unwrap_or_default();
+    let snapshot: Snapshot = text.parse().map_err(|_| Error::NotASnapshot)?;
+    // SAFETY: the running transaction's, 0 if it has none.
+    let own = unsafe { pg_sys::GetTopFullTransactionIdIfAny() }.value;
+    Ok(if own == 0 { snapshot } else { snapshot.with_running(own) })
+}
+
+const READ: &str = "
+    SELECT q.xid, q.number, q.enqueued_at, q.event
+      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.event
+              FROM posthog_plugins.event_queue_0 AS a
+             UNION ALL
+            SELECT b.xid, b.number, b.team_id, b.enqueued_at, b.event
+              FROM posthog_plugins.event_queue_1 AS b) AS q
+     WHERE q.xid >= $1 AND q.xid <= $2 AND (q.xid, q.number) > ($3, $4)
+       AND pg_catalog.pg_visible_in_snapshot(q.xid, $5)
+       AND ($6 IS NULL OR q.team_id = $6)
+       AND ($7 IS NULL OR q.enqueued_at >= $7)
+       AND ($8 IS NULL OR q.event ->> 'event' = ANY ($8))
+       AND ($9 IS NULL OR q.event -> 'properties' @> $9)
+       AND ($10 IS NULL
+            OR (pg_catalog.hashint8extended(q.number, pg_catalog.hashtextextended(q.xid::text, 0))
+                & 1048575) < $10 * 1048576)
+     ORDER BY q.xid, q.number
+     LIMIT $11";
+
+/// Reads what of a batch the consumer has not got, at most so much, and whether there may be more.
+pub fn read(
+    client: &SpiClient<'_>,
+    consumer: &Consumer,
+    cursor: &Cursor,
+    most: usize,
+) -> Result<(Vec<Queued>, bool)> {
+    let mut events = Vec::new();
+    let Some(batch) = &cursor.batch else { return Ok((events, false)) };
+    let filter = &consumer.filter;
+    let properties = filter.properties.clone();
+    let properties = properties.and_then(|map| Json::parse(&Value::Object(map).to_string()).ok());
+    for span in cursor.spans() {
+        if events.len() >= most {
+            break;
+        }
+        let Span { first, last, after } = span;
+        // Before its first event.
+        let before = Place { transaction: first - 1, number: i64::MAX };
+        let after = after.unwrap_or(before);
+        let arguments: [DatumWithOid<'_>; 11] = [
+            Transaction(first).into(),
+            Transaction(last).into(),
+            Transaction(after.transaction).into(),
+            after.number.into(),
+            Seen(&batch.until).into(),
+            consumer.team_id.into(),
+            consumer.starts_at.into(),
+            filter.events.clone().into(),
+            properties.clone().into(),
+            filter.sample.into(),
+            i64::try_from(most - events.len()).unwrap_or(i64::MAX).into(),
+        ];
+        let found = in_order(|| plans::select(client, READ, &arguments))?;
+        for row in found {
+            let (transaction, number) = (row.get::<Transaction>(1)?, row.get(2)?);
+            let (Some(Transaction(transaction)), Some(number)) = (transaction, number) else {
+                continue;
+            };
+            let (Some(enqueued_at), Some(event)) = (row.get(3)?, row.get(4)?) else { continue };
+            let origin = Origin::Queue(Place { transaction, number });
+            events.push(Queued { origin, enqueued_at, event });
+        }
+    }
+    let is_full = events.len() >= most;
+    Ok((events, is_full))
+}
+
+const COUNT: &str = "
+    SELECT pg_catalog.count(*), pg_catalog.min(q.enqueued_at)
+      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at
+              FROM posthog_plugins.event_queue_0 AS a
+             UNION ALL
+            SELECT b.xid, b.number, b.team_id, b.enqueued_at
+              FROM posthog_plugins.event_queue_1 AS b) AS q
+     WHERE q.xid >= $1 AND q.xid <= $2
+       AND NOT COALESCE(pg_catalog.pg_visible_in_snapshot(q.xid, $3)
+                        AND (q.xid, q.number) <= ($4, $5), false)
+       AND ($6 IS NULL OR q.team_id = $6)
+       AND ($7 IS NULL OR q.enqueued_at >= $7)";
+
+/// How many events wait for a consumer, and since when, whether it wants them or not.
+pub fn waiting(
+    client: &SpiClient<'_>,
+    consumer: &Consumer,
+) -> SpiResult<(i64, Option<TimestampWithTimeZone>)> {
+    let batch = consumer.cursor.batch.as_ref();
+    let after = batch.and_then(|batch| batch.after);
+    let (mut events, mut oldest) = (0, None);
+    for Span { first, last, .. } in consumer.cursor.rest() {
+        let arguments = [
+            Transaction(first).into(),
+            Transaction(last).into(),
+            batch.map(|batch| Seen(&batch.until)).into(),
+            after.map(|place| Transaction(place.transaction)).into(),
+            after.map(|place| place.number).into(),
+            consumer.team_id.into(),
+            consumer.starts_at.into(),
+        ];
+        let found = in_order(|| plans::select(client, COUNT, &arguments))?.first();
+        events += found.get::<i64>(1)?.unwrap_or_default();
+        let since = found.get::<TimestampWithTimeZone>(2)?;
+        oldest = [oldest, since].into_iter().flatten().min();
+    }
+    Ok((events, oldest))
+}
+
+/// Plans what `work` runs so that the index gives the order. The tables have no statistics: a plan
+/// that sorts would sort all there is for every piece, and one that seems expensive would be compiled
+/// for seconds.
+fn in_order<R>(work: impl FnOnce() -> R) -> R {
+    // SAFETY: constant names of settings that every session may change; an error restores them with
+    // the rest of the transaction's state.
+    unsafe {
+        let before = pg_sys::NewGUCNestLevel();
+        for setting in [c"enable_seqscan", c"enable_bitmapscan", c"enable_sort", c"jit"] {
+            pg_sys::set_config_option(
+                setting.as_ptr(),
+                c"off".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        let result = work();
+        pg_sys::AtEOXact_GUC(false, before);
+        result
+    }
+}
+
+/// The first transaction that enqueued anything at that time or later.
+pub fn first_since(client: &SpiClient<'_>, time: TimestampWithTimeZone) -> SpiResult<Option<u64>> {
+    let found = client.select(
+        "SELECT q.xid
+           FROM (SELECT a.xid, a.enqueued_at FROM posthog_plugins.event_queue_0 AS a
+                  UNION ALL
+                 SELECT b.xid, b.enqueued_at FROM posthog_plugins.event_queue_1 AS b) AS q
+          WHERE q.enqueued_at >= $1
+          ORDER BY q.xid",
+        Some(1),
+        &[time.into()],
+    )?;
+    let row = found.into_iter().next();
+    let transaction = row.map(|row| row.get::<Transaction>(1)).transpose()?.flatten();
+    Ok(transaction.map(|Transaction(transaction)| transaction))
+}
+
+fn name(half: usize) -> &'static str {
+    if half == 0 { "posthog_plugins.event_queue_0" } else { "posthog_plugins.event_queue_1" }
+}
+
+/// Whether a half has no rows, not even of transactions that were rolled back.
+pub fn is_empty(client: &SpiClient<'_>, half: usize) -> SpiResult<bool> {
+    let query = "SELECT pg_catalog.pg_relation_size($1::regclass) = 0";
+    Ok(client.select(query, Some(1), &[name(half).into()])?.first().get_one()? == Some(true))
+}
+
+/// What a half takes on disk, without its index.
+pub fn bytes(client: &SpiClient<'_>, half: usize) -> SpiResult<u64> {
+    let query = "SELECT pg_catalog.pg_table_size($1::regclass)";
+    let bytes = client.select(query, Some(1), &[name(half).into()])?.first().get_one::<i64>()?;
+    Ok(bytes.unwrap_or_default().unsigned_abs())
+}
+
+/// Whether what is in a half has been there for long, which is worth emptying it though it is small.
+pub fn is_old(client: &SpiClient<'_>, half: usize) -> SpiResult<bool> {
+    let query = format!(
+        "SELECT enqueued_at < pg_catalog.now() - '1 hour'::interval FROM {}
+          ORDER BY xid, number LIMIT 1",
+        name(half)
+    );
+    let row = in_order(|| client.select(query.as_str(), Some(1), &[]))?.next();
+    Ok(row.map(|row| row.get(1)).transpose()?.flatten().unwrap_or_default())
+}
+
+/// Makes a half this transaction's alone, if nobody is using it.
+pub fn lock(half: usize) -> bool {
+    let table = if half == 0 { c"event_queue_0" } else { c"event_queue_1" };
+    // SAFETY: look-ups of constant names, and a lock that is taken only if it is free.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(table.as_ptr(), schema);
+        pg_sys::ConditionalLockRelationOid(table, pg_sys::AccessExclusiveLock as i32)
+    }
+}
+
+/// Whether a half has anything that a consumer has not recorded as done.
+pub fn is_needed(client: &SpiClient<'_>, half: usize) -> Result<bool> {
+    let query = format!("SELECT FROM {} WHERE xid >= $1 AND xid <= $2 LIMIT 1", name(half));
+    for consumer in consumers::all(client)? {
+        for Span { first, last, .. } in consumer.cursor.rest() {
+            let arguments = [Transaction(first).into(), Transaction(last).into()];
+            if !in_order(|| plans::select(client, &query, &arguments))?.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Empties a half that is locked.
+pub fn empty(client: &mut SpiClient<'_>, half: usize) -> SpiResult<()> {
+    client.update(format!("TRUNCATE {}", name(half)).as_str(), None, &[]).map(drop)
+}
+
+/// Has events go to that half.
+pub fn switch(client: &mut SpiClient<'_>, half: usize) -> SpiResult<()> {
+    let half = if half == 0 { 0_i32 } else { 1 };
+    let statement = "UPDATE posthog_plugins.queue_state SET half = $1";
+    client.update(statement, None, &[half.into()]).map(drop)
+}

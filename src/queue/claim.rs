@@ -1,0 +1,37 @@
+//! Which worker serves a consumer: a lock that the session holds until it lets go or ends. It is in
+//! the space of advisory locks, where no function of SQL reaches it.
+
+use pgrx::pg_sys;
+
+/// The functions of SQL use 1 and 2.
+const OURS: u16 = 3;
+
+/// Whether the consumer is this session's from now on.
+pub fn claim(config_id: i32) -> bool {
+    let tag = tag(config_id);
+    // SAFETY: a well-formed tag; nothing is waited for.
+    let acquired = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, true, true) };
+    acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+}
+
+pub fn release(config_id: i32) {
+    let tag = tag(config_id);
+    // SAFETY: as above. What is not held is a warning.
+    unsafe { pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as i32, true) };
+}
+
+fn tag(config_id: i32) -> pg_sys::LOCKTAG {
+    // SAFETY: a variable of the server, and look-ups of constant names.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+        let table = pg_sys::get_relname_relid(c"queue_consumer".as_ptr(), schema);
+        pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: table.to_u32(),
+            locktag_field3: config_id.cast_unsigned(),
+            locktag_field4: OURS,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+}

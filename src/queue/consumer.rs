@@ -1,0 +1,157 @@
+//! What a worker does with a consumer: it claims it, reads a batch, and after delivering it with no
+//! transaction open, records what became of each event. What is not recorded is read again.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use delivery::Cursor;
+
+use super::{claim, wake};
+use crate::catalog::queue::newest;
+use crate::catalog::undelivered::{self, Attempt};
+use crate::catalog::{as_owner, consumers, filters, queue};
+use crate::error::Result;
+use crate::settings;
+
+pub use crate::catalog::consumers::Consumer;
+pub use crate::catalog::queue::{Origin, Queued};
+
+/// Events to be delivered, and where that leaves the consumer.
+pub struct Batch {
+    pub events: Vec<Queued>,
+    /// Events on which the consumer's condition failed, and how.
+    pub refused: Vec<(Queued, String)>,
+    /// To be recorded with what became of the events.
+    pub cursor: Cursor,
+    /// There may be more: the next one need not wait to be woken.
+    pub is_full: bool,
+}
+
+/// What became of an event.
+pub enum Outcome {
+    Delivered,
+    Failed { error: String, retry: Retry },
+}
+
+/// When to try again.
+pub enum Retry {
+    Never,
+    /// By the settings; after the last attempt never.
+    Later,
+    /// After that time, but not beyond the last attempt: somebody has asked for it.
+    After(Duration),
+}
+
+/// The enabled configs that consume, in the order of the chain. Whoever is missing gets a row first:
+/// after a restore there is none, and everything in the queue is for it.
+pub fn consumers() -> Result<Vec<Consumer>> {
+    newest(|client| {
+        consumers::follow(client, consumers::Start::Oldest)?;
+        consumers::all(client)
+    })
+}
+
+/// Makes the consumer this session's, unless another worker has it. With its cursor as that one left
+/// it.
+pub fn claim(config_id: i32) -> Result<Option<Consumer>> {
+    if !claim::claim(config_id) {
+        return Ok(None);
+    }
+    let found = newest(|client| consumers::one(client, config_id))?;
+    if found.is_none() {
+        claim::release(config_id);
+    }
+    Ok(found)
+}
+
+/// Leaves the consumer to others.
+pub fn release(config_id: i32) {
+    claim::release(config_id);
+}
+
+/// Reads what is due, at most so many: what failed before and is to be tried again, up to half of it
+/// if more is waiting, then what is new. Retries that are under way are not read again. Nothing is
+/// written.
+pub fn next_batch(consumer: &Consumer, most: usize, under_way: &[i64]) -> Result<Batch> {
+    let (mut events, cursor, is_full) = newest(|client| -> Result<_> {
+        let now = queue::now(client)?;
+        let retries = undelivered::due(client, consumer.config_id, most.div_ceil(2), under_way)?;
+        let cursor = consumer.cursor.in_batch(now);
+        let wanted = most.saturating_sub(retries.len());
+        let (events, is_full) = queue::read(client, consumer, &cursor, wanted)?;
+        let cursor = match events.last().and_then(Queued::place).filter(|_| is_full) {
+            Some(last) => cursor.after(last),
+            None if is_full => consumer.cursor.clone(),
+            None => cursor.past_batch(),
+        };
+        let is_full = is_full || retries.len() * 2 >= most;
+        Ok((retries.into_iter().chain(events).collect::<Vec<_>>(), cursor, is_full))
+    })?;
+    let mut refused = Vec::new();
+    if let Some(condition) = &consumer.filter.condition {
+        let sifted = filters::sift(events, condition, consumer.filter_role);
+        (events, refused) = (sifted.wanted, sifted.refused);
+    }
+    Ok(Batch { events, refused, cursor, is_full })
+}
+
+/// Writes down what became of events, and how far the consumer has got. False: it has been put
+/// elsewhere meanwhile or is gone, and has to be claimed anew; what became of the events is written
+/// nevertheless.
+pub fn record(
+    consumer: &mut Consumer,
+    cursor: Cursor,
+    outcomes: &[(Queued, Outcome)],
+) -> Result<bool> {
+    let backoff = settings::retries();
+    let mut attempts = Vec::new();
+    for (event, outcome) in outcomes {
+        let Outcome::Failed { error, retry } = outcome else { continue };
+        let tried = event.attempts() + 1;
+        let delay = match retry {
+            Retry::Never => None,
+            Retry::Later => backoff.after(tried, luck()),
+            Retry::After(time) => backoff.after(tried, luck()).map(|delay| delay.max(*time)),
+        };
+        attempts.push(Attempt { event, error, attempts: tried, delay });
+    }
+    let delivered = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Delivered));
+    let (mut count, mut settled) = (0, Vec::new());
+    for (event, _) in delivered {
+        count += 1;
+        if let Origin::Retry { id, .. } = event.origin {
+            settled.push(id);
+        }
+    }
+    let recorded = as_owner(|client| {
+        undelivered::settle(client, &settled)?;
+        undelivered::note(client, consumer.config_id, &attempts)?;
+        consumers::record(client, consumer, &cursor, count, attempts.len() as i64)
+    })?;
+    if recorded {
+        consumer.cursor = cursor;
+    }
+    Ok(recorded)
+}
+
+/// When the next retry of a consumer is due, if there is one that is not under way.
+pub fn next_retry(config_id: i32, under_way: &[i64]) -> Result<Option<Duration>> {
+    Ok(newest(|client| undelivered::next(client, config_id, under_way))?)
+}
+
+/// Has sessions wake this process when they have enqueued something; `None` for nobody.
+pub fn announce(pid: Option<i32>) -> Result<()> {
+    Ok(as_owner(|client| queue::set_worker(client, pid))?)
+}
+
+/// Wakes the worker, if one was announced.
+pub fn wake() -> Result<()> {
+    if let Some(pid) = super::state::get()?.worker_pid {
+        wake::wake(pid);
+    }
+    Ok(())
+}
+
+fn luck() -> f64 {
+    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
+}

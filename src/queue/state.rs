@@ -1,0 +1,52 @@
+//! What a session that enqueues has to know: which half of the queue events go to, and whom to wake.
+//! Read once, and again when PostgreSQL's invalidation messages say that it has changed.
+
+use std::cell::Cell;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::catalog::queue::{self, State};
+use crate::error::Result;
+
+thread_local! {
+    static STATE: Cell<Option<State>> = const { Cell::new(None) };
+    /// The table that it is read from.
+    static WATCHED: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+pub fn get() -> Result<State> {
+    if let Some(state) = STATE.get() {
+        return Ok(state);
+    }
+    let changes = CHANGES.get();
+    // SAFETY: look-ups of constant names. Each time: the extension may have been created again.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+        WATCHED.set(pg_sys::get_relname_relid(c"queue_state".as_ptr(), schema));
+    }
+    let state = queue::newest(|client| queue::state(client))?;
+    // SAFETY: the running transaction's. What it sees may be older than the last message.
+    let sees_the_newest = unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as i32;
+    if sees_the_newest && changes == CHANGES.get() {
+        STATE.set(Some(state));
+    }
+    Ok(state)
+}
+
+pub fn register() {
+    // SAFETY: a callback for the life of the process, without an argument.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0));
+    }
+}
+
+/// `relation` is invalid when PostgreSQL lost track and everything may have changed.
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || relation == WATCHED.get() {
+        CHANGES.set(CHANGES.get().wrapping_add(1));
+        STATE.set(None);
+    }
+}

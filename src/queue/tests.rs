@@ -1,0 +1,416 @@
+//! Consumers, with other sessions that commit: in a database of their own, through dblink.
+
+// A panic here is the report of a test.
+#![allow(clippy::unwrap_used)]
+
+use pgrx::prelude::*;
+
+#[pg_schema]
+mod tests {
+    use std::time::Duration;
+
+    use pgrx::prelude::*;
+
+    use crate::queue::consumer::{self, Outcome, Queued, Retry};
+    use crate::queue::rotation;
+
+    /// Reads a batch, and records the same of each event: it is delivered, failed, to be tried again,
+    /// or forgotten. Returns the events by their names.
+    #[pg_extern]
+    fn take(config_id: i32, most: i32, outcome: &str) -> Vec<String> {
+        let mut consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
+        let batch = consumer::next_batch(&consumer, most as usize, &[]).unwrap();
+        let name = |event: &Queued| match event.event.root() {
+            Ok(jsonb::Ref::Object(event)) => match event.get("event") {
+                Ok(Some(jsonb::Ref::String(name))) => name.to_owned(),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        };
+        let names = batch.events.iter().map(name).collect();
+        let mut outcomes = Vec::new();
+        for event in batch.events {
+            outcomes.push((
+                event,
+                match outcome {
+                    "delivered" => Outcome::Delivered,
+                    "fails" => Outcome::Failed { error: "no".to_owned(), retry: Retry::Never },
+                    "later" => Outcome::Failed { error: "later".to_owned(), retry: Retry::Later },
+                    "after" => {
+                        let retry = Retry::After(Duration::from_secs(86_400));
+                        Outcome::Failed { error: "after".to_owned(), retry }
+                    }
+                    _ => return names,
+                },
+            ));
+        }
+        for (event, error) in batch.refused {
+            outcomes.push((event, Outcome::Failed { error, retry: Retry::Never }));
+        }
+        assert!(consumer::record(&mut consumer, batch.cursor, &outcomes).unwrap());
+        names
+    }
+
+    /// Records a batch of a consumer that was put back since it was read.
+    #[pg_extern]
+    fn record_too_late(config_id: i32) -> bool {
+        let mut consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
+        let batch = consumer::next_batch(&consumer, 10, &[]).unwrap();
+        Spi::run("SELECT posthog_plugins.start_from('one', now() - '1 day'::interval)").unwrap();
+        consumer::record(&mut consumer, batch.cursor, &[]).unwrap()
+    }
+
+    /// Whether this session gets the consumer.
+    #[pg_extern]
+    fn claim(config_id: i32) -> bool {
+        consumer::claim(config_id).unwrap().is_some()
+    }
+
+    #[pg_extern]
+    fn release(config_id: i32) {
+        consumer::release(config_id);
+    }
+
+    #[pg_extern]
+    fn consumers() -> Vec<i32> {
+        consumer::consumers().unwrap().into_iter().map(|consumer| consumer.config_id).collect()
+    }
+
+    #[pg_extern]
+    fn rotate() -> String {
+        format!("{:?}", rotation::rotate().unwrap())
+    }
+
+    /// A database with a table `events`, and sessions in it.
+    struct Sessions {
+        name: &'static str,
+        open: Vec<&'static str>,
+    }
+
+    impl Sessions {
+        fn new(name: &'static str) -> Self {
+            Spi::run("CREATE EXTENSION IF NOT EXISTS dblink").unwrap();
+            let mut sessions = Sessions { name, open: Vec::new() };
+            sessions.open("postgres", "admin");
+            sessions.run("admin", &format!("DROP DATABASE IF EXISTS {name}"));
+            sessions.run("admin", &format!("CREATE DATABASE {name}"));
+            for session in ["a", "b", "c"] {
+                sessions.open(name, session);
+            }
+            sessions.run("a", "CREATE EXTENSION posthog_plugins");
+            sessions.run(
+                "a",
+                "CREATE TABLE events (event text, team_id int, properties jsonb);
+                 DO $$ BEGIN
+                     PERFORM posthog_plugins.attach('events');
+                     PERFORM posthog_plugins.install('export function onEvent() {}', '{}', 'one');
+                     PERFORM posthog_plugins.enable('one');
+                 END $$",
+            );
+            sessions
+        }
+
+        fn open(&mut self, database: &str, session: &'static str) {
+            Spi::run_with_args(
+                "SELECT dblink_connect($1, format(
+                     'host=%s port=%s user=%s dbname=%s', current_setting('unix_socket_directories'),
+                     current_setting('port'), current_user, $2))",
+                &[session.into(), database.into()],
+            )
+            .unwrap();
+            self.open.push(session);
+        }
+
+        fn run(&self, session: &str, sql: &str) {
+            Spi::run_with_args("SELECT dblink_exec($1, $2)", &[session.into(), sql.into()])
+                .unwrap();
+        }
+
+        /// The one text of a query.
+        fn value(&self, session: &str, sql: &str) -> String {
+            let found = Spi::get_one_with_args::<String>(
+                "SELECT value FROM dblink($1, $2) AS found (value text)",
+                &[session.into(), sql.into()],
+            );
+            found.unwrap().unwrap_or_default()
+        }
+
+        fn insert(&self, session: &str, event: &str) {
+            self.run(session, &format!("INSERT INTO events VALUES ('{event}')"));
+        }
+
+        /// The names of what the consumer gets.
+        fn take(&self, session: &str, most: i32, outcome: &str) -> String {
+            self.take_as(session, 1, most, outcome)
+        }
+
+        fn take_as(&self, session: &str, config_id: i32, most: i32, outcome: &str) -> String {
+            let call = format!("tests.take({config_id}, {most}, '{outcome}')");
+            self.value(session, &format!("SELECT array_to_string({call}, ',')"))
+        }
+    }
+
+    impl Drop for Sessions {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                return;
+            }
+            for session in self.open.drain(..).skip(1) {
+                Spi::run_with_args("SELECT dblink_disconnect($1)", &[session.into()]).unwrap();
+            }
+            self.run("admin", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+            Spi::run("SELECT dblink_disconnect('admin')").unwrap();
+        }
+    }
+
+    #[pg_test]
+    fn transactions_that_overlap_are_delivered_once_each() {
+        let sessions = Sessions::new("queue_overlap");
+        sessions.run("b", "BEGIN");
+        sessions.insert("b", "b1");
+        sessions.insert("a", "a1");
+        assert_eq!(sessions.take("c", 100, "delivered"), "a1");
+        assert_eq!(sessions.take("c", 100, "delivered"), "");
+        sessions.insert("a", "a2");
+        sessions.insert("b", "b2");
+        assert_eq!(sessions.take("c", 100, "delivered"), "a2");
+        sessions.run("b", "COMMIT");
+        sessions.insert("a", "a3");
+        assert_eq!(sessions.take("c", 100, "delivered"), "b1,b2,a3");
+        assert_eq!(sessions.take("c", 100, "delivered"), "");
+    }
+
+    #[pg_test]
+    fn a_batch_is_read_in_pieces_while_others_commit() {
+        let sessions = Sessions::new("queue_pieces");
+        sessions.run("b", "BEGIN");
+        sessions.insert("b", "b1");
+        sessions.run("a", "INSERT INTO events SELECT 'a' || n FROM generate_series(1, 5) AS n");
+        assert_eq!(sessions.take("c", 2, "delivered"), "a1,a2");
+        sessions.run("b", "COMMIT");
+        sessions.insert("a", "a6");
+        // What is not recorded comes again.
+        assert_eq!(sessions.take("c", 2, "forgotten"), "a3,a4");
+        assert_eq!(sessions.take("c", 2, "delivered"), "a3,a4");
+        assert_eq!(sessions.take("c", 2, "delivered"), "a5");
+        assert_eq!(sessions.take("c", 2, "delivered"), "b1,a6");
+        assert_eq!(sessions.take("c", 2, "delivered"), "");
+    }
+
+    #[pg_test]
+    fn what_failed_is_tried_again_until_it_is_a_dead_letter() {
+        let sessions = Sessions::new("queue_retries");
+        let state = "SELECT string_agg(concat_ws(' ', event ->> 'event', attempts, error,
+                                                 next_attempt_at > now()), ',' ORDER BY id)
+                       FROM posthog_plugins.undelivered_event";
+        let due = "UPDATE posthog_plugins.undelivered_event SET next_attempt_at = now()
+                    WHERE next_attempt_at IS NOT NULL";
+        sessions.run("c", "SET posthog_plugins.retry_attempts = 3");
+        sessions.insert("a", "a1");
+        assert_eq!(sessions.take("c", 10, "later"), "a1");
+        assert_eq!(sessions.value("a", state), "a1 1 later t");
+        assert_eq!(sessions.take("c", 10, "delivered"), "", "is not due");
+        sessions.run("a", due);
+        sessions.insert("a", "a2");
+        assert_eq!(sessions.take("c", 10, "later"), "a1,a2");
+        assert_eq!(sessions.value("a", state), "a1 2 later t,a2 1 later t");
+        sessions.run("a", due);
+        assert_eq!(sessions.take("c", 10, "after"), "a1,a2");
+        assert_eq!(sessions.value("a", state), "a1 3 after,a2 2 after t");
+        sessions.run("a", due);
+        assert_eq!(sessions.take("c", 10, "delivered"), "a2");
+        assert_eq!(sessions.value("a", state), "a1 3 after");
+        sessions.insert("a", "a3");
+        assert_eq!(sessions.take("c", 10, "fails"), "a3");
+        assert_eq!(sessions.value("a", state), "a1 3 after,a3 1 no");
+        assert_eq!(
+            sessions.value("a", "SELECT posthog_plugins.retry(error => 'after')::text"),
+            "1"
+        );
+        assert_eq!(sessions.take("c", 10, "delivered"), "a1");
+        let counts = "SELECT concat_ws(' ', delivered, failed, retries, dead_letters, rate > 0)
+                        FROM posthog_plugins.consumers";
+        assert_eq!(sessions.value("a", counts), "2 6 0 1 t");
+    }
+
+    #[pg_test]
+    fn a_consumer_has_one_worker() {
+        let sessions = Sessions::new("queue_claims");
+        assert_eq!(sessions.value("a", "SELECT tests.claim(1)::text"), "true");
+        assert_eq!(sessions.value("b", "SELECT tests.claim(1)::text"), "false");
+        assert_eq!(sessions.value("b", "SELECT tests.claim(7)::text"), "false", "is not there");
+        assert_eq!(sessions.value("a", "SELECT tests.release(1)::text"), "");
+        assert_eq!(sessions.value("b", "SELECT tests.claim(1)::text"), "true");
+    }
+
+    #[pg_test]
+    fn the_queue_is_emptied_when_nobody_needs_it() {
+        let sessions = Sessions::new("queue_rotation");
+        let rotate = |session: &str| sessions.value(session, "SELECT tests.rotate()");
+        let count = "SELECT concat_ws(' ', (SELECT count(*) FROM posthog_plugins.event_queue_0),
+                                           (SELECT count(*) FROM posthog_plugins.event_queue_1))";
+        let fill = |prefix: &str| {
+            sessions.run(
+                "a",
+                &format!(
+                    "INSERT INTO events SELECT '{prefix}' || repeat('x', 1000)
+                   FROM generate_series(1, 100)"
+                ),
+            );
+        };
+        sessions.run("c", "SET posthog_plugins.queue_size = '64kB'");
+        sessions.insert("a", "small");
+        assert_eq!(rotate("c"), "Nothing");
+        fill("one");
+        assert_eq!(rotate("c"), "Switched");
+        fill("two");
+        assert_eq!(sessions.value("a", count), "101 100");
+        assert_eq!(rotate("c"), "Nothing", "nothing is delivered");
+        sessions.take("c", 50, "delivered");
+        assert_eq!(rotate("c"), "Nothing", "not all is delivered");
+        while !sessions.take("c", 50, "delivered").is_empty() {}
+        // A transaction that has written more than it holds back, and may yet commit.
+        sessions.run("b", "BEGIN");
+        sessions.run(
+            "b",
+            "INSERT INTO events SELECT 'late', 1, jsonb_build_object('text', repeat('x', 2000))
+               FROM generate_series(1, 200)",
+        );
+        assert_eq!(rotate("c"), "Emptied");
+        assert_eq!(sessions.value("a", count), "0 100");
+        assert_eq!(rotate("c"), "Switched");
+        assert_eq!(rotate("c"), "Nothing", "somebody is in the way");
+        sessions.run("b", "COMMIT");
+        assert_eq!(rotate("c"), "Nothing", "what was in the way is to be delivered");
+        assert_eq!(sessions.take("c", 1000, "delivered").matches("late").count(), 200);
+        assert_eq!(rotate("c"), "Emptied");
+        assert_eq!(sessions.value("a", count), "0 0");
+        // One that holds its events back writes them where they went when it began.
+        sessions.run("b", "BEGIN");
+        sessions.insert("b", "held");
+        fill("more");
+        assert_eq!(rotate("c"), "Switched");
+        sessions.take("c", 1000, "delivered");
+        assert_eq!(rotate("c"), "Emptied");
+        sessions.run("b", "COMMIT");
+        assert_eq!(sessions.value("a", count), "1 0");
+        assert_eq!(rotate("c"), "Nothing");
+        assert_eq!(sessions.take("c", 50, "delivered"), "held");
+        assert_eq!(rotate("c"), "Emptied");
+        fill("three");
+        assert_eq!(sessions.take("c", 1000, "forgotten").matches("three").count(), 100);
+    }
+
+    #[pg_test]
+    fn a_stopped_consumer_keeps_the_queue_and_one_that_is_gone_does_not() {
+        let sessions = Sessions::new("queue_stopped");
+        sessions.run("c", "SET posthog_plugins.queue_size = '64kB'");
+        sessions.run("a", "DO $$ BEGIN PERFORM posthog_plugins.enable('one', 1); END $$");
+        sessions.run(
+            "a",
+            "INSERT INTO events SELECT repeat('x', 1000), 1 FROM generate_series(1, 100)",
+        );
+        assert_eq!(sessions.take("c", 1000, "delivered").split(',').count(), 100);
+        assert_eq!(sessions.value("c", "SELECT tests.rotate()"), "Switched");
+        assert_eq!(sessions.value("c", "SELECT tests.rotate()"), "Nothing");
+        sessions.run("a", "DO $$ BEGIN PERFORM posthog_plugins.disable('one', 1); END $$");
+        assert_eq!(sessions.value("c", "SELECT tests.rotate()"), "Emptied");
+    }
+
+    #[pg_test]
+    fn a_consumer_gets_what_it_wants() {
+        let sessions = Sessions::new("queue_filters");
+        let set = |filter: &str| {
+            sessions.run(
+                "a",
+                &format!(
+                    "DO $$ BEGIN PERFORM posthog_plugins.set_filter('one', '{filter}'); END $$"
+                ),
+            );
+        };
+        let fill = || {
+            sessions.run(
+                "a",
+                r#"INSERT INTO events VALUES
+                ('a', 1, '{"plan": "pro", "n": 1}'), ('b', 1, '{"plan": "free", "n": 0}'),
+                ('c', 2, '{"plan": "pro"}'), ('d', 2, NULL)"#,
+            );
+        };
+        fill();
+        set(r#"{"events": ["a", "d", "x"]}"#);
+        assert_eq!(sessions.take("c", 10, "delivered"), "a,d");
+        fill();
+        set(r#"{"properties": {"plan": "pro"}}"#);
+        assert_eq!(sessions.take("c", 1, "delivered"), "a");
+        assert_eq!(sessions.take("c", 1, "delivered"), "c");
+        assert_eq!(sessions.take("c", 1, "delivered"), "");
+        fill();
+        set(r#"{"where": "(event ->> ''team_id'')::int = 2"}"#);
+        assert_eq!(sessions.take("c", 10, "delivered"), "c,d");
+        fill();
+        // An error on one event is that event's failure.
+        set(r#"{"where": "10 / (event -> ''properties'' ->> ''n'')::int > 5"}"#);
+        assert_eq!(sessions.take("c", 10, "delivered"), "a");
+        let letters = "SELECT string_agg(concat_ws(' ', event ->> 'event', error), ',')
+                         FROM posthog_plugins.dead_letters";
+        assert_eq!(sessions.value("a", letters), "b the filter failed: division by zero");
+        set(r#"{"sample": 0.25}"#);
+        sessions.run("a", "INSERT INTO events SELECT 's' FROM generate_series(1, 1000)");
+        let sampled = sessions.take("c", 1000, "delivered").split(',').count();
+        assert!((150..350).contains(&sampled), "{sampled}");
+    }
+
+    #[pg_test]
+    fn a_filters_condition_has_the_rights_of_who_set_it() {
+        let sessions = Sessions::new("queue_rights");
+        sessions.run(
+            "a",
+            "CREATE TABLE secret (text text); INSERT INTO secret VALUES ('a');
+             DROP ROLE IF EXISTS queue_editor; CREATE ROLE queue_editor;
+             GRANT USAGE ON SCHEMA public TO queue_editor;
+             DO $$ BEGIN PERFORM posthog_plugins.grant_role('queue_editor', 'editor'); END $$;
+             GRANT SELECT ON secret TO queue_editor;
+             SET ROLE queue_editor;
+             DO $$ BEGIN PERFORM posthog_plugins.set_filter('one',
+                 '{\"where\": \"EXISTS (SELECT FROM public.secret)\"}'); END $$;
+             RESET ROLE",
+        );
+        sessions.insert("a", "a1");
+        assert_eq!(sessions.take("c", 10, "delivered"), "a1");
+        sessions.run("a", "REVOKE ALL ON secret FROM queue_editor");
+        sessions.insert("a", "a2");
+        assert_eq!(sessions.take("c", 10, "delivered"), "");
+        let error = "SELECT error FROM posthog_plugins.dead_letters";
+        assert_eq!(
+            sessions.value("a", error),
+            "the filter failed: permission denied for table secret"
+        );
+        sessions
+            .run("a", "DO $$ BEGIN PERFORM posthog_plugins.revoke_role('queue_editor'); END $$");
+        sessions.run("a", "DROP OWNED BY queue_editor; DROP ROLE queue_editor");
+        sessions.insert("a", "a3");
+        assert_eq!(sessions.take("c", 10, "delivered"), "");
+        let error = "SELECT error FROM posthog_plugins.dead_letters LIMIT 1";
+        assert_eq!(sessions.value("a", error), "the filter failed: the role that set it is gone");
+    }
+
+    #[pg_test]
+    fn a_restored_consumer_gets_what_came_after_the_restore() {
+        let sessions = Sessions::new("queue_restored");
+        // As a dump leaves it: the config, and not the consumer.
+        sessions.run("a", "DELETE FROM posthog_plugins.queue_consumer");
+        sessions.insert("a", "a1");
+        assert_eq!(sessions.value("c", "SELECT tests.consumers()::text"), "{1}");
+        assert_eq!(sessions.take("c", 10, "delivered"), "a1");
+    }
+
+    #[pg_test]
+    fn what_was_read_before_a_consumer_was_put_elsewhere_is_not_recorded() {
+        let sessions = Sessions::new("queue_moved");
+        sessions.insert("a", "a1");
+        assert_eq!(sessions.take("c", 10, "delivered"), "a1");
+        assert_eq!(sessions.value("c", "SELECT tests.record_too_late(1)::text"), "false");
+        assert_eq!(sessions.take("c", 10, "delivered"), "a1");
+        assert_eq!(sessions.take("c", 10, "delivered"), "");
+    }
+}
