@@ -102,16 +102,16 @@ async function failure(response: Response, host: string): Promise<Error> {
     const { status } = response
     const answer = await response.text().catch(() => '')
     const beginning = answer.replace(/\s+/g, ' ').trim().slice(0, ANSWER_LENGTH)
-    const message = [`${host} answered ${status}`, advice(response), beginning].filter((part) => part !== '').join(': ')
+    const message = `${host} answered ${status}${beginning && `: ${beginning}`}${advice(response)}`
     return status >= 500 || PASSING.includes(status) ? new RetryError(message) : new Error(message)
 }
 
 function advice({ status, headers }: Response): string {
     if (status >= 300 && status < 400) {
-        return `the address is now ${headers.get('location') ?? 'another'}, put that into url`
+        return ` (the address is now ${headers.get('location') ?? 'another'}, put that into url)`
     }
     if (status === 401 || status === 403) {
-        return 'look at the setting authorization'
+        return ' (look at the setting authorization)'
     }
-    return status === 413 ? 'the batch is too large for it, lower exportEventsBufferBytes' : ''
+    return status === 413 ? ' (the batch is too large for it, lower exportEventsBufferBytes)' : ''
 }

@@ -184,8 +184,9 @@ async function failure(response: Response, { host, tableName }: Input['global'])
     const { status } = response
     const answer = await response.text().catch(() => '')
     const { code, message, details } = parseError(answer)
-    const reasons = [`${host}, table ${tableName}: ${[status, code].filter((part) => part).join(' ')}`, message, details, ADVICE.get(code)]
-    const text = reasons.filter((part) => part).join(': ')
+    const advice = ADVICE.get(code)
+    const reasons = [`${host}, table ${tableName}: ${[status, code].filter((part) => part).join(' ')}`, message, details]
+    const text = reasons.filter((part) => part).join(': ') + (advice ? ` (${advice})` : '')
     const passes = status >= 500 || PASSING_STATUSES.includes(status) || PASSING_CODES.includes(code)
     return passes ? new RetryError(text) : new Error(text)
 }

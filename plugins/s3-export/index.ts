@@ -291,7 +291,7 @@ async function failure(response: Response, { bucket, credentials }: Input['globa
         : ADVICE.get(code)
     // S3 says the rest in XML; others, and proxies, as they like.
     const reason = element('Message') || answer.replace(/\s+/g, ' ').trim().slice(0, 300)
-    const message = [`bucket ${bucket}: ${code}`, reason, advice].filter((part) => part).join(': ')
+    const message = [`bucket ${bucket}: ${code}`, reason].filter((part) => part).join(': ') + (advice ? ` (${advice})` : '')
     const passes = status >= 500 || PASSING_STATUSES.includes(status) || PASSING_CODES.includes(code)
     return passes ? new RetryError(message) : new Error(message)
 }
