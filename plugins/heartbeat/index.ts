@@ -4,7 +4,7 @@ import type { PluginMeta, Properties } from '@posthog/plugin-scaffold'
 
 type Input = {
     config: { event?: string; every?: string; distinctId?: string; properties?: string; pingUrl?: string }
-    global: { event: string; every: string; properties: Properties; pingUrl: string }
+    global: { event: string; every: string; properties: Properties; pingUrl: URL | null }
 }
 
 /** So late an answer helps no monitor, and the next beat comes in a minute. */
@@ -17,15 +17,25 @@ export function setupPlugin({ config, global }: PluginMeta<Input>): void {
     if (!['minute', 'hour', 'day'].includes(global.every)) {
         throw new Error(`every: expected minute, hour or day, found "${global.every}"`)
     }
-    global.pingUrl = text('pingUrl')
-    if (global.pingUrl !== '' && !/^https?:\/\/./.test(global.pingUrl)) {
-        throw new Error('pingUrl: expected an address that begins with https://')
-    }
+    global.pingUrl = text('pingUrl') === '' ? null : parseUrl(text('pingUrl'))
     global.properties = parseProperties(text('properties', '{}'))
     const distinctId = text('distinctId')
     if (distinctId !== '') {
         global.properties.distinct_id = distinctId
     }
+}
+
+function parseUrl(text: string): URL {
+    try {
+        const url = new URL(text)
+        if (/^https?:$/.test(url.protocol)) {
+            return url
+        }
+    } catch {
+        // Said below.
+    }
+    // Without what was found: who has the address can tell the monitor that all is well.
+    throw new Error('pingUrl: expected an address that begins with https://')
 }
 
 function parseProperties(text: string): Properties {
@@ -51,10 +61,10 @@ async function beatIf(schedule: string, { global }: PluginMeta<Input>): Promise<
     }
     await posthog.capture(global.event, { ...global.properties, $timestamp: new Date().toISOString() })
     // Only now: the monitor is to notice when events cannot be captured.
-    if (global.pingUrl !== '') {
+    if (global.pingUrl !== null) {
         const response = await fetch(global.pingUrl, { timeout: PING_TIMEOUT })
         if (!response.ok) {
-            throw new Error(`${new URL(global.pingUrl).host} answered the ping with ${response.status}`)
+            throw new Error(`${global.pingUrl.host} answered the ping with ${response.status}`)
         }
     }
 }

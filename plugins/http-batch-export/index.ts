@@ -25,11 +25,9 @@ const PASSING = [408, 425, 429]
 
 export function setupPlugin({ config, global }: PluginMeta<Input>): void {
     const text = (key: keyof Input['config'], otherwise = '') => (config[key] ?? '').trim() || otherwise
-    global.url = text('url')
-    if (!/^https?:\/\/./.test(global.url)) {
-        throw new Error(`url: expected an address that begins with https://, found "${global.url}"`)
-    }
-    global.host = new URL(global.url).host
+    const url = parseUrl(text('url'))
+    global.url = url.href
+    global.host = url.host
     global.method = oneOf('method', text('method', 'POST'), ['POST', 'PUT'])
     global.isArray = oneOf('format', text('format', 'ndjson'), ['ndjson', 'json']) === 'json'
     global.compresses = oneOf('compression', text('compression', 'none'), ['none', 'gzip']) === 'gzip'
@@ -44,6 +42,18 @@ export function setupPlugin({ config, global }: PluginMeta<Input>): void {
     if (authorization !== '') {
         setHeader(global.headers, 'authorization', 'authorization', authorization)
     }
+}
+
+function parseUrl(text: string): URL {
+    try {
+        const url = new URL(text)
+        if (/^https?:$/.test(url.protocol)) {
+            return url
+        }
+    } catch {
+        // Said below.
+    }
+    throw new Error(`url: expected an address that begins with https://, found "${text}"`)
 }
 
 function oneOf(key: string, value: string, choices: string[]): string {

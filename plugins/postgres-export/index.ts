@@ -57,7 +57,7 @@ export function setupPlugin({ config, global }: PluginMeta<Input>): void {
     url.searchParams.set('on_conflict', 'uuid')
     global.url = url.href
     global.host = url.host
-    global.ignored = new Set(text('eventsToIgnore').split(',').map((name) => name.trim()))
+    global.ignored = new Set(names(text('eventsToIgnore')))
 
     global.headers = {
         'content-type': 'application/json',
@@ -117,6 +117,10 @@ function parseColumns(text: string): Input['global']['columns'] {
         throw new Error('columns: "uuid" is needed, so that an event that comes again is known')
     }
     return columns
+}
+
+function names(list: string): string[] {
+    return list.split(',').map((name) => name.trim()).filter((name) => name !== '')
 }
 
 /** The key as written comes first; then a dot leads inwards, also to an element of a list by its number. */

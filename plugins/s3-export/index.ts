@@ -86,7 +86,7 @@ export function setupPlugin({ config, global }: PluginMeta<Input>): void {
     const compression = oneOf('compression', text('compression', 'gzip'), [...COMPRESSIONS.keys()])
     global.compression = COMPRESSIONS.get(compression)!
     global.keyTemplate = checkedKey((config.prefix ?? '') + text('key', '{date}/{time}-{id}.{extension}'))
-    global.ignored = new Set(text('eventsToIgnore').split(',').map((name) => name.trim()))
+    global.ignored = new Set(names(text('eventsToIgnore')))
     global.headers = encryptionHeaders(text('sse', 'disabled'), text('sseKmsKeyId'))
     if (text('awsSessionToken') !== '') {
         global.headers['x-amz-security-token'] = text('awsSessionToken')
@@ -113,6 +113,10 @@ export async function exportEvents(events: ProcessedPluginEvent[], { global }: P
     const plainType = global.isArray ? 'application/json' : 'application/x-ndjson'
     await put(global, key, contentType ?? plainType, compress(text))
     console.log(`${batch.length} event${batch.length === 1 ? '' : 's'} in s3://${global.bucket}/${key}`)
+}
+
+function names(list: string): string[] {
+    return list.split(',').map((name) => name.trim()).filter((name) => name !== '')
 }
 
 function oneOf(key: string, value: string, choices: string[]): string {

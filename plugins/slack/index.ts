@@ -20,24 +20,54 @@ const FIELDS = ['uuid', 'event', 'distinct_id', 'team_id', 'timestamp', 'ip', 'p
 
 export function setupPlugin({ config, global }: PluginMeta<Input>): void {
     const text = (key: keyof Input['config'], otherwise = '') => (config[key] ?? '').trim() || otherwise
-    global.url = text('webhookUrl')
-    // Without the address: who has it can write into the channel.
-    if (!/^https?:\/\/./.test(global.url)) {
-        throw new Error('webhookUrl: expected an address such as https://hooks.slack.com/services/…')
-    }
-    global.host = new URL(global.url).host
+    const url = parseUrl(text('webhookUrl'))
+    global.url = url.href
+    global.host = url.host
     global.template = compile(text('message', '*{event.event}* by {event.distinct_id}'))
     global.isWanted = nameTest(text('events'))
 }
 
+function parseUrl(text: string): URL {
+    try {
+        const url = new URL(text)
+        if (/^https?:$/.test(url.protocol)) {
+            return url
+        }
+    } catch {
+        // Said below.
+    }
+    // Without what was found: who has the address can write into the channel.
+    throw new Error('webhookUrl: expected an address such as https://hooks.slack.com/services/…')
+}
+
 /** Names separated by commas or line breaks, in which `*` stands for any text. None wants all. */
 function nameTest(list: string): (name: string) => boolean {
-    const patterns = list
-        .split(/[,\n]/)
-        .map((entry) => entry.trim())
-        .filter((entry) => entry !== '')
-        .map((entry) => new RegExp(`^${entry.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('\\*', '.*')}$`, 's'))
-    return (name) => patterns.length === 0 || patterns.some((pattern) => pattern.test(name))
+    const entries = list.split(/[,\n]/).map((entry) => entry.trim())
+    const tests = entries.filter((entry) => entry !== '').map(wildcard)
+    return (name) => tests.length === 0 || tests.some((matches) => matches(name))
+}
+
+/** Looks for the pieces between the stars from left to right: linear, where a regular expression may backtrack. */
+function wildcard(pattern: string): (text: string) => boolean {
+    const [start = '', ...pieces] = pattern.split('*')
+    const end = pieces.pop()
+    if (end === undefined) {
+        return (text) => text === pattern
+    }
+    return (text) => {
+        if (!text.startsWith(start)) {
+            return false
+        }
+        let from = start.length
+        for (const piece of pieces) {
+            const found = text.indexOf(piece, from)
+            if (found < 0) {
+                return false
+            }
+            from = found + piece.length
+        }
+        return text.length - end.length >= from && text.endsWith(end)
+    }
 }
 
 /** One message for all, as Slack takes one a second: it arrives whole or, tried again, whole. */

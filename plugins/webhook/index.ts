@@ -86,12 +86,32 @@ function oneOf<T extends string>(key: string, value: string, choices: readonly T
 
 /** Names separated by commas or line breaks, in which `*` stands for any text. None wants all. */
 function nameTest(list: string): (name: string) => boolean {
-    const patterns = list
-        .split(/[,\n]/)
-        .map((entry) => entry.trim())
-        .filter((entry) => entry !== '')
-        .map((entry) => new RegExp(`^${entry.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('\\*', '.*')}$`, 's'))
-    return (name) => patterns.length === 0 || patterns.some((pattern) => pattern.test(name))
+    const entries = list.split(/[,\n]/).map((entry) => entry.trim())
+    const tests = entries.filter((entry) => entry !== '').map(wildcard)
+    return (name) => tests.length === 0 || tests.some((matches) => matches(name))
+}
+
+/** Looks for the pieces between the stars from left to right: linear, where a regular expression may backtrack. */
+function wildcard(pattern: string): (text: string) => boolean {
+    const [start = '', ...pieces] = pattern.split('*')
+    const end = pieces.pop()
+    if (end === undefined) {
+        return (text) => text === pattern
+    }
+    return (text) => {
+        if (!text.startsWith(start)) {
+            return false
+        }
+        let from = start.length
+        for (const piece of pieces) {
+            const found = text.indexOf(piece, from)
+            if (found < 0) {
+                return false
+            }
+            from = found + piece.length
+        }
+        return text.length - end.length >= from && text.endsWith(end)
+    }
 }
 
 function parse(key: string, text: string, advice: string): unknown {
