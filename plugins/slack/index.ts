@@ -174,6 +174,6 @@ async function failure(response: Response, host: string): Promise<Error> {
     const { status } = response
     const answer = (await response.text().catch(() => '')).replace(/\s+/g, ' ').trim().slice(0, 200)
     const meaning = MEANINGS.get(answer)
-    const message = [`${host} answered ${status}`, answer].filter((part) => part).join(': ') + (meaning ? ` (${meaning})` : '')
+    const message = `${host} answered ${status}${answer && `: ${answer}`}${meaning ? ` (${meaning})` : ''}`
     return status >= 500 || status === 429 || status === 408 ? new RetryError(message) : new Error(message)
 }

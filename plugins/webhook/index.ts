@@ -174,7 +174,8 @@ function bodyTemplate(text: string, format: keyof typeof CONTENT_TYPES): Templat
         const fields = parseTexts('body', text).map(
             ([name, value]) => [name, textTemplate(`body, "${name}"`, value, asText)] as const,
         )
-        return (event) => new URLSearchParams(Object.fromEntries(fields.map(([name, value]) => [name, value(event)]))).toString()
+        const fill = (event: PostHogEvent) => Object.fromEntries(fields.map(([name, value]) => [name, value(event)]))
+        return (event) => new URLSearchParams(fill(event)).toString()
     }
     if (text === '') {
         return (event) => JSON.stringify(event)
@@ -224,7 +225,8 @@ function textTemplate(where: string, text: string, write: (value: unknown) => st
 function pathOf(where: string, placeholder: string): string {
     const [root, field] = placeholder.split('.', 2)
     if (root !== 'event' || (field !== undefined && !FIELDS.includes(field))) {
-        throw new Error(`${where}: {${placeholder}} is no placeholder; there are {event} and {event.…} with ${FIELDS.join(', ')}`)
+        const known = `{event} and {event.…} with ${FIELDS.join(', ')}`
+        throw new Error(`${where}: {${placeholder}} is no placeholder; there are ${known}`)
     }
     return placeholder.slice('event.'.length)
 }
