@@ -120,7 +120,6 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "install_archive",
         "install_bundled",
         "install_directory",
-        "cache",
         "jobs",
         "rollback",
         "start_worker",
