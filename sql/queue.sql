@@ -37,14 +37,12 @@ $$;
 CREATE TABLE posthog_plugins.queue_state (
     is_the_only_row boolean  PRIMARY KEY DEFAULT true,
     half            smallint NOT NULL DEFAULT 0,
-    worker_pid      integer,
     CONSTRAINT queue_state_has_one_row CHECK (is_the_only_row),
     CONSTRAINT queue_state_half_is_one_of_two CHECK (half IN (0, 1))
 );
 INSERT INTO posthog_plugins.queue_state DEFAULT VALUES;
 COMMENT ON TABLE posthog_plugins.queue_state IS 'What sessions that enqueue have to know; they are told when it changes';
 COMMENT ON COLUMN posthog_plugins.queue_state.half IS 'Which of the two tables events go to';
-COMMENT ON COLUMN posthog_plugins.queue_state.worker_pid IS 'Who is woken when events were committed';
 
 CREATE TRIGGER queue_state_changed AFTER UPDATE ON posthog_plugins.queue_state
     FOR EACH STATEMENT EXECUTE FUNCTION posthog_plugins._chain_changed();

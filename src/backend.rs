@@ -2,6 +2,7 @@
 //! sessions' changes arrive as PostgreSQL's own invalidation messages.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::host::PgHost;
 use crate::network::Permit;
 use crate::stats::{self, Tally};
-use crate::{journal, settings, upkeep};
+use crate::{journal, settings, upkeep, worker};
 
 /// One enabled config.
 pub struct Link {
@@ -139,14 +140,19 @@ impl Backend {
         let retiring = std::mem::take(&mut self.links).into_iter().filter(|old| !unchanged(old));
         self.retiring.extend(retiring);
         self.links = links;
+        self.host.network.permit(self.permits());
+        Ok(())
+    }
+
+    /// What each config may reach.
+    pub fn permits(&self) -> HashMap<i32, Permit> {
         let permit = |link: &Rc<Link>| {
             (link.program.id, {
                 let (plugin, rules) = (link.program.plugin.clone(), link.rules.clone());
                 Permit { plugin, rules }
             })
         };
-        self.host.network.permit(self.links.iter().map(permit).collect());
-        Ok(())
+        self.links.iter().map(permit).collect()
     }
 
     /// Ends the realms of links that are no more. One that is interrupted leaves the others to the
@@ -259,7 +265,7 @@ impl Link {
         link
     }
 
-    fn is_what_was(&self, earlier: &Link) -> bool {
+    pub fn is_what_was(&self, earlier: &Link) -> bool {
         self.program.id == earlier.program.id && self.fingerprint == earlier.fingerprint
     }
 }
@@ -296,6 +302,8 @@ fn collect_texts(secret: &Value, texts: &mut Vec<String>) {
 pub fn announce_change(relation: pg_sys::Oid) {
     // SAFETY: the relation exists, as its trigger is running.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation) };
+    // It may have another consumer to serve.
+    worker::wake_at_commit();
 }
 
 /// Takes in what other sessions have committed: a look at a flag while there is nothing. A statement

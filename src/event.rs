@@ -60,6 +60,16 @@ impl<'a> Event<'a> {
         header.is_some_and(|header| header & pg_sys::JB_FOBJECT != 0)
     }
 
+    /// What the event is called.
+    pub fn name(&self) -> Option<String> {
+        let root = Document::new(self.payload()).ok()?.root();
+        let Ref::Object(fields) = root else { return None };
+        match fields.get("event").ok()?? {
+            Ref::String(name) => Some(name.to_owned()),
+            _ => None,
+        }
+    }
+
     pub fn team(&self) -> Option<i32> {
         let team = |payload| match Document::new(payload)?.root() {
             Ref::Object(fields) => team_of(&fields),

@@ -182,6 +182,7 @@ pub fn kind_name(kind: FailureKind) -> &'static str {
         Kind::BadResult => "bad result",
         Kind::TeamChanged => "team changed",
         Kind::NotFound => "not found",
+        Kind::Undelivered => "undelivered",
         Kind::Suspended => "suspended",
     }
 }

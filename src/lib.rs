@@ -12,6 +12,7 @@ mod backend;
 mod breaker;
 mod catalog;
 mod chain;
+mod dispatch;
 mod dry_run;
 mod error;
 mod event;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::{Answer, Redirect, Request, Response};
-use net::{Client, Options, Rules, Site};
+use net::{Client, Limits, Options, Rules, Site};
 use pgrx::pg_sys;
 
 use crate::settings;
@@ -17,12 +17,19 @@ use crate::settings;
 /// could close them.
 const IDLE_CONNECTIONS: usize = 4;
 
-#[derive(Default)]
 pub struct Network {
+    limits: fn() -> Limits,
     permits: RefCell<HashMap<i32, Permit>>,
     client: RefCell<Option<Client>>,
     /// Who sent what is under way.
     senders: RefCell<HashMap<u64, i32>>,
+}
+
+/// For the chain, where somebody waits.
+impl Default for Network {
+    fn default() -> Self {
+        Network::with_limits(settings::fetch_limits)
+    }
 }
 
 /// What a config may reach.
@@ -32,6 +39,16 @@ pub struct Permit {
 }
 
 impl Network {
+    /// With limits of requests that are asked for each time.
+    pub fn with_limits(limits: fn() -> Limits) -> Self {
+        Network {
+            limits,
+            permits: RefCell::default(),
+            client: RefCell::default(),
+            senders: RefCell::default(),
+        }
+    }
+
     /// Replaces what every config may reach.
     pub fn permit(&self, permits: HashMap<i32, Permit>) {
         self.permits.replace(permits);
@@ -56,9 +73,8 @@ impl Network {
                     .map_err(|error| error.to_string())?,
             ),
         };
-        let number = client
-            .send(request, rules, settings::fetch_limits())
-            .map_err(|error| error.to_string())?;
+        let number =
+            client.send(request, rules, (self.limits)()).map_err(|error| error.to_string())?;
         self.senders.borrow_mut().insert(number, config);
         Ok(number)
     }

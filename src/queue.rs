@@ -5,18 +5,14 @@
 mod api;
 mod append;
 mod claim;
-// For the worker that delivers.
-#[allow(dead_code)]
 pub mod consumer;
 mod pending;
-#[allow(dead_code)]
 pub mod rotation;
 mod state;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
-mod wake;
 
-pub use pending::{add, relieve, wake_at_commit};
+pub use pending::{add, relieve};
 
 use crate::backend;
 use crate::chain::Audience;

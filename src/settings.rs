@@ -81,6 +81,12 @@ static PAUSE_DURATION: GucSetting<i32> = GucSetting::<i32>::new(300);
 /// Empty: plugins locate nothing. There is no database that could come with the extension.
 static GEOIP_DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
+/// As in PostHog.
+static DELIVERY_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30);
+
+/// Of all consumers of a worker together: a socket each.
+const MOST_DELIVERY_REQUESTS: usize = 400;
+
 /// One does all there is to do for a database until deliveries are many.
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
 /// With the delays below, some tries in the first minute and the last after about an hour: most
@@ -157,6 +163,16 @@ pub fn fetch_limits() -> FetchLimits {
         body_bytes: kilobytes(&FETCH_SIZE_LIMIT),
         at_once: FETCH_CONCURRENCY.get().unsigned_abs() as usize,
     }
+}
+
+/// How long a plugin may take over a stored event, with all that it waits for.
+pub fn delivery_timeout() -> Duration {
+    seconds(&DELIVERY_TIMEOUT)
+}
+
+/// What holds for requests while nobody waits for them.
+pub fn delivery_limits() -> FetchLimits {
+    FetchLimits { time: delivery_timeout(), at_once: MOST_DELIVERY_REQUESTS, ..fetch_limits() }
 }
 
 /// The file in which plugins look up addresses.
@@ -316,6 +332,13 @@ pub fn define() {
         &NETWORK,
         GucContext::Sighup,
         GucFlags::empty(),
+    );
+    integer(
+        c"posthog_plugins.delivery_timeout",
+        c"Time that a plugin may take over a stored event, a job or a schedule.",
+        &DELIVERY_TIMEOUT,
+        1..=3600,
+        GucFlags::UNIT_S,
     );
     integer(
         c"posthog_plugins.fetch_timeout",

@@ -17,7 +17,6 @@ use crate::json::Json;
 pub struct State {
     /// Which half events go to.
     pub half: usize,
-    pub worker_pid: Option<i32>,
 }
 
 /// An event for a consumer.
@@ -73,20 +72,10 @@ pub fn newest<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
 }
 
 pub fn state(client: &SpiClient<'_>) -> Result<State> {
-    let rows = plans::select(
-        client,
-        "SELECT half::integer, worker_pid FROM posthog_plugins.queue_state",
-        &[],
-    )?;
+    let rows = plans::select(client, "SELECT half::integer FROM posthog_plugins.queue_state", &[])?;
     let row = rows.into_iter().next().ok_or(Error::NotThere)?;
     let half: i32 = row.get(1)?.unwrap_or_default();
-    Ok(State { half: usize::from(half == 1), worker_pid: row.get(2)? })
-}
-
-pub fn set_worker(client: &mut SpiClient<'_>, pid: Option<i32>) -> SpiResult<()> {
-    let statement = "UPDATE posthog_plugins.queue_state SET worker_pid = $1
-                      WHERE worker_pid IS DISTINCT FROM $1";
-    client.update(statement, None, &[pid.into()]).map(drop)
+    Ok(State { half: usize::from(half == 1) })
 }
 
 /// Which transactions are over. The running one is not, whatever it has done.

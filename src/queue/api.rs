@@ -16,7 +16,7 @@ use crate::chain::Audience;
 use crate::error::Error;
 use crate::event::Event;
 use crate::json::Json;
-use crate::{backend, settings};
+use crate::{backend, settings, worker};
 
 type Answer<T> = Result<T, ErrorReport>;
 
@@ -92,7 +92,7 @@ fn retry(
     let chosen = Chosen { plugin, id, error, failed_after, failed_before, team_id, label };
     let retried = undelivered::try_again(&chosen)?;
     if retried > 0 {
-        super::wake_at_commit()?;
+        worker::wake_at_commit();
     }
     Ok(retried)
 }
@@ -123,7 +123,8 @@ fn start_from(
     label: default!(&str, "''"),
 ) -> Answer<()> {
     consumers::start_from(Target::of_caller(plugin, team_id, label)?, time)?;
-    Ok(super::wake_at_commit()?)
+    worker::wake_at_commit();
+    Ok(())
 }
 
 /// Limits which stored events a plugin is given; NULL lifts the limits.
@@ -136,5 +137,6 @@ fn set_filter(
 ) -> Answer<()> {
     let target = Target::of_caller(plugin, team_id, label)?;
     filters::set(target, filter.map(|filter| filter.0))?;
-    Ok(super::wake_at_commit()?)
+    worker::wake_at_commit();
+    Ok(())
 }

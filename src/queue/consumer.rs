@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use delivery::Cursor;
 
-use super::{claim, wake};
+use super::claim;
 use crate::catalog::queue::newest;
 use crate::catalog::undelivered::{self, Attempt};
 use crate::catalog::{as_owner, consumers, filters, queue};
@@ -27,13 +27,22 @@ pub struct Batch {
     pub is_full: bool,
 }
 
-/// What became of an event.
+/// What became of an event. Of several functions that were given it, the last of these counts: one
+/// that may do well later is tried again, though another has failed for good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
+    #[default]
     Delivered,
-    Failed { error: String, retry: Retry },
+    Failed {
+        retry: Retry,
+        error: String,
+    },
 }
 
+impl delivery::Outcome for Outcome {}
+
 /// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retry {
     Never,
     /// By the settings; after the last attempt never.
@@ -64,24 +73,34 @@ pub fn claim(config_id: i32) -> Result<Option<Consumer>> {
     Ok(found)
 }
 
+/// A consumer that is this session's already, as the tables have it now.
+pub fn find(config_id: i32) -> Result<Option<Consumer>> {
+    newest(|client| consumers::one(client, config_id))
+}
+
 /// Leaves the consumer to others.
 pub fn release(config_id: i32) {
     claim::release(config_id);
 }
 
 /// Reads what is due, at most so many: what failed before and is to be tried again, up to half of it
-/// if more is waiting, then what is new. Retries that are under way are not read again. Nothing is
+/// if more is waiting, then what is new from there on. Retries that are under way are not read again. Nothing is
 /// written.
-pub fn next_batch(consumer: &Consumer, most: usize, under_way: &[i64]) -> Result<Batch> {
+pub fn next_batch(
+    consumer: &Consumer,
+    from: &Cursor,
+    most: usize,
+    under_way: &[i64],
+) -> Result<Batch> {
     let (mut events, cursor, is_full) = newest(|client| -> Result<_> {
         let now = queue::now(client)?;
         let retries = undelivered::due(client, consumer.config_id, most.div_ceil(2), under_way)?;
-        let cursor = consumer.cursor.in_batch(now);
+        let cursor = from.in_batch(now);
         let wanted = most.saturating_sub(retries.len());
         let (events, is_full) = queue::read(client, consumer, &cursor, wanted)?;
         let cursor = match events.last().and_then(Queued::place).filter(|_| is_full) {
             Some(last) => cursor.after(last),
-            None if is_full => consumer.cursor.clone(),
+            None if is_full => from.clone(),
             None => cursor.past_batch(),
         };
         let is_full = is_full || retries.len() * 2 >= most;
@@ -99,8 +118,8 @@ pub fn next_batch(consumer: &Consumer, most: usize, under_way: &[i64]) -> Result
 /// elsewhere meanwhile or is gone, and has to be claimed anew; what became of the events is written
 /// nevertheless.
 pub fn record(
-    consumer: &mut Consumer,
-    cursor: Cursor,
+    consumer: &Consumer,
+    cursor: &Cursor,
     outcomes: &[(Queued, Outcome)],
 ) -> Result<bool> {
     let backoff = settings::retries();
@@ -123,33 +142,16 @@ pub fn record(
             settled.push(id);
         }
     }
-    let recorded = as_owner(|client| {
+    Ok(as_owner(|client| {
         undelivered::settle(client, &settled)?;
         undelivered::note(client, consumer.config_id, &attempts)?;
-        consumers::record(client, consumer, &cursor, count, attempts.len() as i64)
-    })?;
-    if recorded {
-        consumer.cursor = cursor;
-    }
-    Ok(recorded)
+        consumers::record(client, consumer, cursor, count, attempts.len() as i64)
+    })?)
 }
 
 /// When the next retry of a consumer is due, if there is one that is not under way.
 pub fn next_retry(config_id: i32, under_way: &[i64]) -> Result<Option<Duration>> {
     Ok(newest(|client| undelivered::next(client, config_id, under_way))?)
-}
-
-/// Has sessions wake this process when they have enqueued something; `None` for nobody.
-pub fn announce(pid: Option<i32>) -> Result<()> {
-    Ok(as_owner(|client| queue::set_worker(client, pid))?)
-}
-
-/// Wakes the worker, if one was announced.
-pub fn wake() -> Result<()> {
-    if let Some(pid) = super::state::get()?.worker_pid {
-        wake::wake(pid);
-    }
-    Ok(())
 }
 
 fn luck() -> f64 {

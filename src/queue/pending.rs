@@ -7,9 +7,10 @@ use std::cell::RefCell;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::{append, state, wake};
+use super::{append, state};
 use crate::error::Result;
 use crate::event::Event;
+use crate::worker;
 
 /// What is held of a savepoint. A hundred ordinary events: more make writing no faster.
 const MOST_BYTES: usize = 256 << 10;
@@ -39,8 +40,6 @@ struct Pending {
     /// How many the transaction has written, rolled back or not.
     written: i64,
     half: usize,
-    /// Whom to wake after the commit.
-    worker: Option<i32>,
 }
 
 thread_local! {
@@ -54,8 +53,9 @@ pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
     // SAFETY: reads a clock.
     let enqueued_at = unsafe { pg_sys::GetCurrentTimestamp() };
     let row = Row { enqueued_at, team_id, event: event.varlena() };
+    worker::wake_at_commit();
     PENDING.with_borrow_mut(|pending| {
-        (pending.half, pending.worker) = (state.half, state.worker_pid);
+        pending.half = state.half;
         if pending.levels.last().is_none_or(|last| last.id != level) {
             pending.levels.push(Level { id: level, rows: Vec::new(), bytes: 0 });
         }
@@ -64,13 +64,6 @@ pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
             last.rows.push(row);
         }
     });
-    Ok(())
-}
-
-/// Wakes the worker when the transaction has committed: there is something for it.
-pub fn wake_at_commit() -> Result<()> {
-    let state = state::get()?;
-    PENDING.with_borrow_mut(|pending| pending.worker = state.worker_pid);
     Ok(())
 }
 
@@ -145,12 +138,7 @@ unsafe extern "C-unwind" fn at_transaction_end(
                 write_last();
             }
         }
-        XACT_EVENT_COMMIT => {
-            if let Some(worker) = PENDING.take().worker {
-                wake::wake(worker);
-            }
-        }
-        XACT_EVENT_PREPARE | XACT_EVENT_ABORT => drop(PENDING.take()),
+        XACT_EVENT_COMMIT | XACT_EVENT_PREPARE | XACT_EVENT_ABORT => drop(PENDING.take()),
         _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! What a session that enqueues has to know: which half of the queue events go to, and whom to wake.
+//! What a session that enqueues has to know: which half of the queue events go to.
 //! Read once, and again when PostgreSQL's invalidation messages say that it has changed.
 
 use std::cell::Cell;

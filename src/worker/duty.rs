@@ -6,9 +6,10 @@ use crate::network::Network;
 
 /// One kind of work. A worker asks its duties in turn, whenever it is awake.
 pub trait Duty {
-    /// Does some of what there is to do. Called outside of any transaction: it opens its own with
+    /// Does some of what there is to do. `woken` is whether somebody may have changed the database since
+    /// it was last asked. Called outside of any transaction: it opens its own with
     /// [`super::transaction()`], and holds none while it waits for something outside.
-    fn work(&mut self) -> Next;
+    fn work(&mut self, woken: bool) -> Next;
 
     /// Where it has requests under way, for the worker to wake up when one is answered.
     fn network(&self) -> Option<&Network> {

@@ -15,6 +15,7 @@ use super::ending::{self, Ending};
 use super::tidying::Tidying;
 use super::{Duty, LIBRARY, Next, seat, signals, transaction, wait, yielding};
 use crate::catalog::Standing;
+use crate::dispatch::Dispatch;
 use crate::{catalog, settings};
 
 /// What `pg_stat_activity` has as the kind of its process.
@@ -94,19 +95,26 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
         post.begin(unsafe { pg_sys::MyProcPid });
         board.wake_launcher();
     }
-    let mut duties: Vec<Box<dyn Duty>> = vec![Box::new(Tidying::new())];
+    let mut duties: Vec<Box<dyn Duty>> = vec![Box::new(Tidying::new()), Box::new(Dispatch::new())];
+    let mut woken = true;
     loop {
         signals::obey(|| ending::leave(Ending::Asked));
-        stay_if_wanted();
+        if woken {
+            stay_if_wanted();
+        }
         if seat > settings::workers() {
             ending::leave(Ending::Spare);
         }
-        let next = duties.iter_mut().fold(Next::IDLE, |next, duty| next.or(duty.work()));
-        if let Next::Idle { until } = next {
+        let next = duties.iter_mut().fold(Next::IDLE, |next, duty| next.or(duty.work(woken)));
+        // Reset before the next look, so that whoever wakes it from here on is not missed.
+        woken = wait::take_latch();
+        if let Next::Idle { until } = next
+            && !woken
+        {
             rest();
             let longest = Instant::now() + LONGEST_SLEEP;
             let network = duties.iter().find_map(|duty| duty.network());
-            wait::wait(Some(until.map_or(longest, |until| until.min(longest))), network);
+            woken = wait::wait(Some(until.map_or(longest, |until| until.min(longest))), network);
         }
     }
 }

@@ -68,7 +68,7 @@ fn retention() -> Retention {
 }
 
 impl Duty for Tidying {
-    fn work(&mut self) -> Next {
+    fn work(&mut self, _woken: bool) -> Next {
         let now = Instant::now();
         if now < self.look {
             return Next::Idle { until: Some(self.look) };

@@ -10,14 +10,21 @@ use crate::network::Network;
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Waits until then, until somebody sets the latch of this process (as every signal does), or until
-/// one of the requests under way has ended. Whatever it was, the caller looks for itself.
-pub fn wait(until: Option<Instant>, network: Option<&Network>) {
+/// one of the requests under way has ended. Whether the latch was set.
+pub fn wait(until: Option<Instant>, network: Option<&Network>) -> bool {
     match network.filter(|network| network.is_busy()) {
         Some(network) => network.wait(until, &is_woken),
         None => wait_for_latch(until),
     }
+    take_latch()
+}
+
+/// Whether the latch was set; it is not any more.
+pub fn take_latch() -> bool {
+    let woken = is_woken();
     // SAFETY: every process that is connected to shared memory has a latch.
     unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+    woken
 }
 
 /// As [`wait`], for the time that a state is likely to change in.

@@ -4,11 +4,13 @@
 mod backoff;
 mod cursor;
 mod filter;
+mod progress;
 mod rate;
 mod snapshot;
 
 pub use backoff::Backoff;
 pub use cursor::{Batch, Cursor, Place, Span};
 pub use filter::Filter;
+pub use progress::{Item, Outcome, Progress};
 pub use rate::Rate;
 pub use snapshot::{NotASnapshot, Snapshot};

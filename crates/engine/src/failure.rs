@@ -50,6 +50,8 @@ pub enum FailureKind {
     TeamChanged,
     /// The plugin has no such function.
     NotFound,
+    /// What the plugin asked for could not be done.
+    Undelivered,
     /// The config is not called for a while after it used up its limits several times.
     Suspended,
 }
@@ -76,6 +78,11 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
+    /// What an embedder failed at with what the plugin has returned.
+    pub fn of_delivery(message: String) -> Self {
+        Failure::new(FailureKind::Undelivered, message)
+    }
+
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         use FailureKind::{Interrupted, Suspended, TimedOut};
         let retriable = matches!(kind, Interrupted | Suspended | TimedOut);

@@ -1,0 +1,166 @@
+//! Events that were read from the queue and are not recorded yet: which of them are still under way,
+//! and how far the consumer has got because of that.
+
+use std::collections::VecDeque;
+
+use crate::cursor::Cursor;
+
+/// What was read, piece by piece. A piece is recorded when all of it has ended, and not before the
+/// pieces that were read earlier; later ones may be under way meanwhile.
+pub struct Progress<E, O> {
+    pieces: VecDeque<Piece<E, O>>,
+    /// The number of the first of them.
+    first: u64,
+    events: usize,
+}
+
+struct Piece<E, O> {
+    /// Where the consumer is when the piece is done.
+    cursor: Cursor,
+    entries: Vec<Entry<E, O>>,
+    open: usize,
+}
+
+struct Entry<E, O> {
+    event: E,
+    /// What may still change the outcome.
+    holds: u32,
+    outcome: O,
+}
+
+/// Names an event from when it is read until it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Item {
+    piece: u64,
+    index: usize,
+}
+
+/// How an event can end, the best first.
+pub trait Outcome: Default + Ord {}
+
+impl<E, O> Default for Progress<E, O> {
+    fn default() -> Self {
+        Progress { pieces: VecDeque::new(), first: 0, events: 0 }
+    }
+}
+
+impl<E, O: Outcome> Progress<E, O> {
+    /// Takes a piece that was read. Each of its events is held once, until it is let go.
+    pub fn add(&mut self, cursor: Cursor, events: Vec<E>) -> Vec<Item> {
+        let piece = self.first + self.pieces.len() as u64;
+        let items = (0..events.len()).map(|index| Item { piece, index }).collect();
+        self.events += events.len();
+        let open = events.len();
+        let entry = |event| Entry { event, holds: 1, outcome: O::default() };
+        let entries = events.into_iter().map(entry).collect();
+        self.pieces.push_back(Piece { cursor, entries, open });
+        items
+    }
+
+    /// How many events were read and not recorded.
+    pub fn len(&self) -> usize {
+        self.events
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub fn event(&self, item: Item) -> Option<&E> {
+        self.entry(item).map(|entry| &entry.event)
+    }
+
+    /// All events.
+    pub fn events(&self) -> impl Iterator<Item = &E> {
+        self.pieces.iter().flat_map(|piece| &piece.entries).map(|entry| &entry.event)
+    }
+
+    /// One thing more that the event waits for.
+    pub fn hold(&mut self, item: Item) {
+        let piece = self.piece(item);
+        if let Some(entry) = piece.and_then(|piece| piece.entries.get_mut(item.index)) {
+            entry.holds += 1;
+        }
+    }
+
+    /// One thing less. The worst outcome is the event's.
+    pub fn let_go(&mut self, item: Item, outcome: O) {
+        let Some(piece) = self.piece(item) else { return };
+        let Some(entry) = piece.entries.get_mut(item.index).filter(|entry| entry.holds > 0) else {
+            return;
+        };
+        entry.holds -= 1;
+        if outcome > entry.outcome {
+            entry.outcome = outcome;
+        }
+        if entry.holds == 0 {
+            piece.open -= 1;
+        }
+    }
+
+    /// The first piece, if all of it has ended.
+    pub fn take_done(&mut self) -> Option<(Cursor, Vec<(E, O)>)> {
+        let Piece { cursor, entries, .. } = self.pieces.pop_front_if(|piece| piece.open == 0)?;
+        self.first += 1;
+        self.events -= entries.len();
+        let ended = entries.into_iter().map(|entry| (entry.event, entry.outcome)).collect();
+        Some((cursor, ended))
+    }
+
+    fn entry(&self, item: Item) -> Option<&Entry<E, O>> {
+        let place = usize::try_from(item.piece.checked_sub(self.first)?).ok()?;
+        self.pieces.get(place)?.entries.get(item.index)
+    }
+
+    fn piece(&mut self, item: Item) -> Option<&mut Piece<E, O>> {
+        let place = usize::try_from(item.piece.checked_sub(self.first)?).ok()?;
+        self.pieces.get_mut(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Snapshot;
+
+    impl Outcome for u8 {}
+
+    fn cursor(end: u64) -> Cursor {
+        Cursor::at(Snapshot::oldest().before(end))
+    }
+
+    #[test]
+    fn pieces_are_done_in_their_order() {
+        let mut progress = Progress::<&str, u8>::default();
+        let first = progress.add(cursor(1), vec!["a", "b"]);
+        let second = progress.add(cursor(2), vec!["c"]);
+        progress.let_go(second[0], 0);
+        assert!(progress.take_done().is_none());
+        progress.let_go(first[1], 0);
+        progress.let_go(first[0], 2);
+        assert_eq!(progress.take_done().unwrap().1, [("a", 2), ("b", 0)]);
+        assert_eq!(progress.take_done().unwrap().1, [("c", 0)]);
+        assert!(progress.take_done().is_none() && progress.is_empty() && progress.len() == 0);
+    }
+
+    #[test]
+    fn an_event_ends_with_all_that_it_waits_for_and_the_worst_of_it() {
+        let mut progress = Progress::<&str, u8>::default();
+        let items = progress.add(cursor(1), vec!["a"]);
+        progress.hold(items[0]);
+        progress.let_go(items[0], 3);
+        assert!(progress.take_done().is_none());
+        progress.let_go(items[0], 1);
+        assert_eq!(progress.take_done().unwrap().1, [("a", 3)]);
+        // Whoever comes too late changes nothing.
+        progress.let_go(items[0], 9);
+        assert_eq!(progress.event(items[0]), None);
+    }
+
+    #[test]
+    fn an_empty_piece_is_done_at_once() {
+        let mut progress = Progress::<&str, u8>::default();
+        assert_eq!(progress.add(cursor(1), vec![]), []);
+        assert_eq!(progress.take_done().unwrap().1, []);
+    }
+}
