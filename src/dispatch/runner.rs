@@ -1,7 +1,7 @@
 //! A consumer that this worker serves: its events from the queue to the plugin, any number of them
 //! under way at once, and what became of them back into the tables.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -422,6 +422,8 @@ impl Runner {
         let mut recorded = false;
         while let Some((cursor, outcomes)) = self.progress.take_done() {
             recorded = true;
+            // The next look finds when it is due again.
+            self.more |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Delivered);
             let consumer = &self.consumer;
             let kept = transaction(c"recording deliveries", || {
                 consumer::record(consumer, &cursor, &outcomes)

@@ -1,0 +1,334 @@
+//! Stored events reach the plugins that take them, once or again until they do, and what one consumer
+//! does delays no other.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, Session, Shutdown, wait_until};
+use postgres::Client;
+
+/// A server on loopback that answers by the path: `/status/503`, `/busy` with 429 and Retry-After,
+/// `/hang` not at all, `/cut` in the midst of the answer.
+struct Receiver {
+    address: SocketAddr,
+    bodies: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let bodies = Arc::default();
+        let receiver = Receiver { address, bodies: Arc::clone(&bodies) };
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, bodies) = (stream.unwrap(), Arc::clone(&bodies));
+                thread::spawn(move || serve(stream, &bodies));
+            }
+        });
+        receiver
+    }
+
+    /// What was received under a path, in order.
+    fn received(&self, path: &str) -> Vec<String> {
+        let bodies = self.bodies.lock().unwrap();
+        bodies.iter().filter(|(at, _)| at == path).map(|(_, body)| body.clone()).collect()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Lets a plugin reach it.
+    fn allow(&self, client: &mut Client, plugin: &str) {
+        let address = self.address;
+        client.run(&format!(
+            "SELECT posthog_plugins.allow_hosts('{plugin}', '{{http://{address}, 127.0.0.1/32}}')"
+        ));
+    }
+}
+
+fn serve(mut stream: TcpStream, bodies: &Mutex<Vec<(String, String)>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            if reader.read_line(&mut header).unwrap_or(0) == 0 {
+                return;
+            }
+            if header.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        bodies.lock().unwrap().push((path.clone(), body));
+        let (status, more) = match path.as_str() {
+            "/hang" => continue,
+            "/busy" => (429, "retry-after: 2\r\n"),
+            path => {
+                (path.strip_prefix("/status/").and_then(|it| it.parse().ok()).unwrap_or(200), "")
+            }
+        };
+        let length = if path == "/cut" { 100 } else { 2 };
+        let answer = format!("HTTP/1.1 {status} x\r\n{more}content-length: {length}\r\n\r\nok");
+        if stream.write_all(answer.as_bytes()).is_err() || path == "/cut" {
+            return;
+        }
+    }
+}
+
+/// A server where retries come soon.
+fn cluster() -> Cluster {
+    Cluster::start_with(&[("posthog_plugins.retry_delay", "1s")])
+}
+
+/// A database with an attached table and a worker.
+fn database(cluster: &Cluster, name: &str) -> Client {
+    let mut client = cluster.create_database(name);
+    client.run(
+        "CREATE TABLE events (event text, distinct_id text, properties jsonb);
+         SELECT posthog_plugins.attach('events');
+         SELECT posthog_plugins.start_worker()",
+    );
+    client
+}
+
+fn store(client: &mut Client, first: u32, last: u32) {
+    client.run(&format!(
+        "INSERT INTO events SELECT 'e', 'u', jsonb_build_object('n', n)
+           FROM generate_series({first}, {last}) AS n"
+    ));
+}
+
+/// How often each line was logged.
+fn said(client: &mut Client) -> BTreeMap<String, usize> {
+    let mut said = BTreeMap::new();
+    for line in client.column::<String>("SELECT message FROM posthog_plugins.logs") {
+        *said.entry(line).or_default() += 1;
+    }
+    said
+}
+
+/// Waits until no consumer has anything left.
+#[track_caller]
+fn all_is_delivered(client: &mut Client) {
+    wait_until("all is delivered", || {
+        client.value::<Option<i64>>(
+            "SELECT sum(depth + retries)::bigint FROM posthog_plugins.consumers",
+        ) == Some(0)
+    });
+}
+
+#[test]
+fn what_is_stored_is_delivered_and_nothing_else() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "stored");
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+    client.run("BEGIN");
+    store(&mut client, 100, 200);
+    client.run("ROLLBACK");
+    store(&mut client, 1, 1500);
+    all_is_delivered(&mut client);
+    wait_until("all is logged", || said(&mut client).len() >= 1500);
+    let said = said(&mut client);
+    assert!(said.len() == 1500 && said.values().all(|times| *times == 1), "{said:?}");
+    let counts: (i64, i64) = {
+        let row = client.query_one("SELECT delivered, failed FROM posthog_plugins.consumers", &[]);
+        let row = row.unwrap();
+        (row.get(0), row.get(1))
+    };
+    assert_eq!(counts, (1500, 0));
+}
+
+#[test]
+fn what_fails_is_tried_again_if_the_plugin_asks_for_it() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "again");
+    client.add_plugin(
+        "fails",
+        "let tries = 0
+         export async function onEvent(event, { storage }) {
+             if (event.properties.n === 1) throw new Error('never')
+             const tried = await storage.get('tried', 0) + 1
+             await storage.set('tried', tried)
+             if (tried < 3) throw new RetryError('later')
+             console.log(`after ${tried}`)
+         }",
+    );
+    store(&mut client, 1, 2);
+    all_is_delivered(&mut client);
+    wait_until("it is logged", || said(&mut client).contains_key("after 3"));
+    let dead: Vec<String> =
+        client.column("SELECT error || ' ' || attempts FROM posthog_plugins.dead_letters");
+    assert_eq!(dead, ["Error: never 1"]);
+}
+
+#[test]
+fn webhooks_are_sent_and_their_answers_decide() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "webhooks");
+    let receiver = Receiver::start();
+    client.add_plugin(
+        "hook",
+        &format!(
+            "export function composeWebhook(event) {{
+                 if (event.properties.n === 3) return null
+                 const path = event.properties.n === 1 ? '/fine' : '/status/404'
+                 return {{ url: '{}' + path, body: JSON.stringify(event.properties.n) }}
+             }}",
+            receiver.url("")
+        ),
+    );
+    receiver.allow(&mut client, "hook");
+    store(&mut client, 1, 3);
+    all_is_delivered(&mut client);
+    assert_eq!(receiver.received("/fine"), ["1"]);
+    assert_eq!(receiver.received("/status/404"), ["2"]);
+    let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
+    assert_eq!(dead, ["the webhook was answered with status 404: ok"]);
+}
+
+#[test]
+fn a_receiver_that_is_busy_is_asked_again_when_it_says() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "busy");
+    let receiver = Receiver::start();
+    client.add_plugin(
+        "hook",
+        &format!(
+            "export const composeWebhook = () => ({{ url: '{}', body: '' }})",
+            receiver.url("/busy")
+        ),
+    );
+    receiver.allow(&mut client, "hook");
+    store(&mut client, 1, 1);
+    wait_until("it was asked twice", || receiver.received("/busy").len() >= 2);
+    let waited: bool = client.value(
+        "SELECT max(failed_at) - min(first_failed_at) >= interval '2 seconds' FROM posthog_plugins.retries",
+    );
+    assert!(waited);
+}
+
+#[test]
+fn events_are_exported_in_batches() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "batches");
+    let receiver = Receiver::start();
+    client.run(&format!(
+        "SELECT posthog_plugins.install($$
+             export async function exportEvents(events) {{
+                 const body = events.map((event) => event.properties.n).join()
+                 await fetch('{}', {{ method: 'POST', body }})
+             }}
+         $$, '{{\"name\": \"exporter\", \"config\": [
+             {{\"key\": \"exportEventsBufferSeconds\", \"type\": \"string\"}},
+             {{\"key\": \"exportEventsToIgnore\", \"type\": \"string\"}}]}}');
+         SELECT posthog_plugins.configure('exporter',
+             '{{\"exportEventsBufferSeconds\": \"1\", \"exportEventsToIgnore\": \"other, ignored\"}}');
+         SELECT posthog_plugins.enable('exporter')",
+        receiver.url("/batch")
+    ));
+    receiver.allow(&mut client, "exporter");
+    store(&mut client, 1, 3);
+    client.run("INSERT INTO events VALUES ('ignored', 'u', '{\"n\": 4}')");
+    all_is_delivered(&mut client);
+    assert_eq!(receiver.received("/batch"), ["1,2,3"]);
+}
+
+#[test]
+fn a_consumer_that_hangs_throws_or_eats_memory_delays_no_other() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "others");
+    let receiver = Receiver::start();
+    let hang = receiver.url("/hang");
+    client.add_plugin(
+        "hangs",
+        &format!("export const onEvent = async () => {{ await fetch('{hang}') }}"),
+    );
+    receiver.allow(&mut client, "hangs");
+    client.add_plugin("throws", "export const onEvent = () => { throw new Error('no') }");
+    client.add_plugin("eats", "const all = []; export const onEvent = () => { for (;;) all.push('x'.repeat(1e6) + all.length) }");
+    client.add_plugin(
+        "sound",
+        "export const onEvent = (event) => console.log(`${event.properties.n}`)",
+    );
+    let begin = Instant::now();
+    store(&mut client, 1, 50);
+    wait_until("the sound one has all", || {
+        client
+            .value::<i64>("SELECT delivered FROM posthog_plugins.consumers WHERE plugin = 'sound'")
+            == 50
+    });
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_config_that_is_changed_or_disabled_is_served_as_it_is_then() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "changes");
+    client.run(
+        "SELECT posthog_plugins.install($$
+             export const onEvent = (event, { config }) => console.log(config.word)
+             export const teardownPlugin = (_, meta) => console.log('gone')
+         $$, '{\"name\": \"tell\", \"config\": [{\"key\": \"word\", \"type\": \"string\", \"default\": \"one\"}]}');
+         SELECT posthog_plugins.enable('tell')",
+    );
+    store(&mut client, 1, 1);
+    wait_until("one was told", || said(&mut client).contains_key("one"));
+    client.run("SELECT posthog_plugins.configure('tell', '{\"word\": \"two\"}')");
+    store(&mut client, 1, 1);
+    wait_until("two was told", || said(&mut client).contains_key("two"));
+    assert!(said(&mut client).contains_key("gone"));
+    client.run("SELECT posthog_plugins.disable('tell')");
+    store(&mut client, 1, 1);
+    wait_until("it is gone", || said(&mut client).get("gone") == Some(&2));
+    assert_eq!(said(&mut client).get("two"), Some(&1));
+}
+
+#[test]
+fn a_crash_delivers_again_what_was_under_way_and_loses_nothing() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "crash");
+    let receiver = Receiver::start();
+    client.add_plugin(
+        "post",
+        &format!(
+            "export async function onEvent(event) {{
+                 await fetch('{}', {{ method: 'POST', body: `${{event.properties.n}}` }})
+             }}",
+            receiver.url("/event")
+        ),
+    );
+    receiver.allow(&mut client, "post");
+    store(&mut client, 1, 400);
+    wait_until("some were received", || receiver.received("/event").len() >= 50);
+    drop(client);
+    cluster.restart(Shutdown::Immediate);
+    let mut client = cluster.connect("crash");
+    client.run("SELECT posthog_plugins.start_worker()");
+    all_is_delivered(&mut client);
+    let received = receiver.received("/event");
+    let different: std::collections::BTreeSet<&String> = received.iter().collect();
+    assert_eq!(different.len(), 400);
+    assert!(received.len() < 800, "{} for 400", received.len());
+}
