@@ -106,6 +106,12 @@ pub fn check_script(script: &str, script_name: &str) -> Result<std::result::Resu
     })
 }
 
+/// Whether the chain has changed since it was read, as far as this session has been told: at the
+/// latest when a transaction begins.
+pub fn is_stale() -> bool {
+    FRESHNESS.get() == Freshness::Stale
+}
+
 /// Has the chain be read again before the next event.
 pub fn read_again() {
     FRESHNESS.set(Freshness::Stale);

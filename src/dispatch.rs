@@ -24,6 +24,9 @@ use runner::Runner;
 /// some thousand events.
 const ROTATED_EVERY: Duration = Duration::from_secs(1);
 
+/// After a failure of the database's, of which its log has the reason.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 pub struct Dispatch {
     exchange: Rc<Exchange>,
     runners: BTreeMap<i32, Runner>,
@@ -79,6 +82,8 @@ impl Dispatch {
             .collect();
         for id in gone {
             self.runners.remove(&id);
+            // What waited for it is of no use to anyone.
+            self.delivered = true;
             transaction(c"leaving a consumer", || {
                 consumer::release(id);
                 Ok(())
@@ -104,8 +109,9 @@ impl Dispatch {
 
 impl Duty for Dispatch {
     fn work(&mut self, woken: bool) -> Next {
-        if woken {
-            self.follow();
+        let mut failed = false;
+        if woken || backend::is_stale() {
+            failed = self.follow().is_none();
             self.runners.values_mut().for_each(Runner::look);
         }
         let mut next = Next::IDLE;
@@ -115,8 +121,11 @@ impl Duty for Dispatch {
             self.delivered |= delivered;
         }
         self.leave();
-        if self.rotate() {
+        if self.rotate() || (backend::is_stale() && !failed) {
             return Next::Again;
+        }
+        if failed {
+            next = next.or(Next::Idle { until: Some(Instant::now() + PATIENCE) });
         }
         let rotation = self.rotated.filter(|_| self.delivered).map(|last| last + ROTATED_EVERY);
         next.or(Next::Idle { until: rotation })

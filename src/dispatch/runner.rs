@@ -12,7 +12,7 @@ use super::exchange::{Exchange, Mailbox};
 use super::exports::Exports;
 use super::host::ConsumerHost;
 use super::webhook;
-use crate::backend::Link;
+use crate::backend::{self, Link};
 use crate::event::Event;
 use crate::queue::consumer::{self, Batch, Consumer, Origin, Outcome, Queued, Retry};
 use crate::worker::{Next, transaction};
@@ -141,6 +141,7 @@ impl Runner {
     pub fn follow(&mut self, link: Option<&Rc<Link>>) {
         let is_same = link.is_some_and(|link| link.is_what_was(&self.link));
         self.ending = if is_same { None } else { Some(link.cloned()) };
+        self.held_until = None;
     }
 
     /// Whether it can be forgotten.
@@ -171,7 +172,7 @@ impl Runner {
     fn next(&self) -> Next {
         let until = [
             self.flight.wake_at(),
-            self.held_until.filter(|_| !self.waiting.is_empty()),
+            self.held_until.filter(|_| self.more || !self.waiting.is_empty()),
             self.retry_at,
             self.exports.due(),
             self.rate.as_ref().filter(|_| self.more).map(Rate::next),
@@ -217,15 +218,23 @@ impl Runner {
             .collect();
         let Runner { consumer, read, .. } = self;
         let found = transaction(c"reading the queue", || {
+            // What was stored after a change is for the plugin as it is since.
+            if backend::is_stale() {
+                return Ok(None);
+            }
             let batch = consumer::next_batch(consumer, read, most, &retries)?;
             let under_way: Vec<i64> =
                 batch.events.iter().filter_map(retry_id).chain(retries).collect();
             let retry = consumer::next_retry(consumer.config_id, &under_way)?;
-            Ok((batch, retry))
+            Ok(Some((batch, retry)))
         });
-        let Some((batch, retry)) = found else {
-            self.held_until = Some(now + PATIENCE);
-            return;
+        let (batch, retry) = match found {
+            Some(Some(found)) => found,
+            // The duty looks after that first.
+            Some(None) | None => {
+                self.held_until = Some(now + PATIENCE);
+                return;
+            }
         };
         self.more = batch.is_full;
         self.retry_at = retry.map(|delay| now + delay);

@@ -18,8 +18,8 @@ mod tests {
     /// or forgotten. Returns the events by their names.
     #[pg_extern]
     fn take(config_id: i32, most: i32, outcome: &str) -> Vec<String> {
-        let mut consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
-        let batch = consumer::next_batch(&consumer, most as usize, &[]).unwrap();
+        let consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
+        let batch = consumer::next_batch(&consumer, &consumer.cursor, most as usize, &[]).unwrap();
         let name = |event: &Queued| match event.event.root() {
             Ok(jsonb::Ref::Object(event)) => match event.get("event") {
                 Ok(Some(jsonb::Ref::String(name))) => name.to_owned(),
@@ -47,17 +47,17 @@ mod tests {
         for (event, error) in batch.refused {
             outcomes.push((event, Outcome::Failed { error, retry: Retry::Never }));
         }
-        assert!(consumer::record(&mut consumer, batch.cursor, &outcomes).unwrap());
+        assert!(consumer::record(&consumer, &batch.cursor, &outcomes).unwrap());
         names
     }
 
     /// Records a batch of a consumer that was put back since it was read.
     #[pg_extern]
     fn record_too_late(config_id: i32) -> bool {
-        let mut consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
-        let batch = consumer::next_batch(&consumer, 10, &[]).unwrap();
+        let consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
+        let batch = consumer::next_batch(&consumer, &consumer.cursor, 10, &[]).unwrap();
         Spi::run("SELECT posthog_plugins.start_from('one', now() - '1 day'::interval)").unwrap();
-        consumer::record(&mut consumer, batch.cursor, &[]).unwrap()
+        consumer::record(&consumer, &batch.cursor, &[]).unwrap()
     }
 
     /// Whether this session gets the consumer.

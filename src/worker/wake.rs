@@ -9,6 +9,8 @@ use pgrx::prelude::*;
 
 thread_local! {
     static AT_COMMIT: Cell<bool> = const { Cell::new(false) };
+    /// The transaction has committed, and is being tidied up after.
+    static AFTER_COMMIT: Cell<bool> = const { Cell::new(false) };
     static BACKGROUND: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
 }
 
@@ -63,8 +65,26 @@ fn background() -> Range<usize> {
 
 /// Listens to the ends of transactions.
 pub fn register() {
-    // SAFETY: a callback for the life of the process, without an argument.
-    unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), std::ptr::null_mut()) };
+    // SAFETY: callbacks for the life of the process, without arguments.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(at_transaction_end), std::ptr::null_mut());
+        pg_sys::RegisterResourceReleaseCallback(Some(at_release), std::ptr::null_mut());
+    }
+}
+
+/// The last thing of a commit that one hears of. Others have been told by then what it has changed;
+/// they have not yet when transactions' ends are announced.
+#[pg_guard]
+unsafe extern "C-unwind" fn at_release(
+    phase: pg_sys::ResourceReleasePhase::Type,
+    is_commit: bool,
+    is_top_level: bool,
+    _arg: *mut core::ffi::c_void,
+) {
+    let is_last = phase == pg_sys::ResourceReleasePhase::RESOURCE_RELEASE_AFTER_LOCKS;
+    if is_last && is_commit && is_top_level && AFTER_COMMIT.take() {
+        wake();
+    }
 }
 
 #[pg_guard]
@@ -74,8 +94,7 @@ unsafe extern "C-unwind" fn at_transaction_end(
 ) {
     use pg_sys::XactEvent::*;
     match event {
-        // Others see the transaction's rows by now.
-        XACT_EVENT_COMMIT if AT_COMMIT.take() => wake(),
+        XACT_EVENT_COMMIT => AFTER_COMMIT.set(AT_COMMIT.take()),
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => AT_COMMIT.set(false),
         _ => {}
     }
