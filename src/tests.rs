@@ -8,10 +8,13 @@ use pgrx::prelude::*;
 
 #[pg_schema]
 mod tests {
+    use jsonb::{Ref, Writer};
     use pgrx::prelude::*;
     use pgrx::spi::Spi;
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
+
+    use crate::json::Json;
 
     fn install(name: &str, source: &str) {
         install_with("raise", name, source);
@@ -77,6 +80,99 @@ mod tests {
                 prop_assert_eq!(same, Ok(Some(true)), "{}", event);
                 Ok(())
             })
+            .unwrap();
+    }
+
+    /// The same value, made piece by piece.
+    fn rebuild(out: &mut Writer, value: Ref<'_>) -> jsonb::Result<()> {
+        match value {
+            Ref::Null => out.null(),
+            Ref::Bool(value) => out.bool(value),
+            Ref::String(value) => out.string(value),
+            Ref::Number(_) => out.splice(value),
+            Ref::Array(elements) => {
+                out.begin_array()?;
+                elements.iter().try_for_each(|element| rebuild(out, element?))?;
+                out.end()
+            }
+            Ref::Object(members) => {
+                out.begin_object()?;
+                members.iter().try_for_each(|member| {
+                    let (key, value) = member?;
+                    out.key(key)?;
+                    rebuild(out, value)
+                })?;
+                out.end()
+            }
+        }
+    }
+
+    #[pg_test]
+    fn what_is_written_is_byte_for_byte_what_the_server_writes() {
+        let mut runner = TestRunner::new(Config::with_cases(1000));
+        runner
+            .run(&json(), |text| {
+                let servers = Json::parse(&text).unwrap();
+                let root = servers.root().unwrap();
+                let ours = Json::written(|out| rebuild(out, root)).unwrap();
+                prop_assert_eq!(&ours, &servers, "{}", text);
+                prop_assert_eq!(Json::of(root).unwrap(), servers, "{}", text);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[pg_test]
+    fn what_is_taken_out_is_byte_for_byte_what_the_server_takes_out() {
+        let mut runner = TestRunner::new(Config::with_cases(200));
+        runner
+            .run(&proptest::collection::vec(json(), 1..5), |values| {
+                let servers = Json::parse(&format!("[{}]", values.join(","))).unwrap();
+                let Ok(Ref::Array(elements)) = servers.root() else { panic!("it is an array") };
+                for (place, element) in elements.iter().enumerate() {
+                    let expected: Option<Json> = Spi::get_one_with_args(
+                        "SELECT $1 -> $2",
+                        &[servers.clone().into(), (place as i32).into()],
+                    )
+                    .unwrap();
+                    prop_assert_eq!(Json::of(element.unwrap()).ok(), expected);
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[pg_test]
+    fn numbers_become_the_servers_numerics() {
+        let mut runner = TestRunner::new(Config::with_cases(2000));
+        let double = any::<f64>().prop_filter("finite", |number| number.is_finite());
+        runner
+            .run(&(double, any::<i64>()), |(double, integer)| {
+                // The shortest digits that give the same double, as in JavaScript. Of two doubles' middle
+                // the server's own output has a digit more.
+                let expected = Json::parse(&format!("[{double:e},{integer}]"));
+                let ours = Json::written(|out| {
+                    out.begin_array()?;
+                    out.number_f64(double)?;
+                    out.number_i64(integer)?;
+                    out.end()
+                });
+                prop_assert_eq!(ours.ok(), expected.ok(), "{} {}", double, integer);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    /// The most bytes that a string in jsonb can have.
+    const LONGEST: usize = 0x0FFF_FFFF;
+
+    #[pg_test(error = "string too long to represent as jsonb string")]
+    fn the_longest_string_is_the_servers() {
+        let longer = "x".repeat(LONGEST + 1);
+        assert!(Json::written(|out| out.string(&longer)).is_err());
+        // Ours counts what is around it as well.
+        assert!(Json::written(|out| out.string(&longer[16..])).is_ok());
+        Spi::run(&format!("SELECT pg_catalog.to_jsonb(pg_catalog.repeat('x', {}))", LONGEST + 1))
             .unwrap();
     }
 

@@ -244,15 +244,14 @@ pub fn runs_plugins(trigger: &pg_sys::Trigger) -> bool {
     // What fires on a subscriber alone does not fire here, nor does what is disabled.
     let fires = matches!(trigger.tgenabled as u8, pg_sys::TRIGGER_FIRES_ON_ORIGIN | b'A');
     // SAFETY: looks at the catalogs; the function exists, as a trigger has it.
-    is_for_rows
-        && fires
-        && unsafe {
-            let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
-            let name = pg_sys::get_func_name(trigger.tgfoid);
-            pg_sys::get_func_namespace(trigger.tgfoid) == schema
-                && !name.is_null()
-                && std::ffi::CStr::from_ptr(name) == c"process_row"
-        }
+    let is_ours = || unsafe {
+        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
+        let name = pg_sys::get_func_name(trigger.tgfoid);
+        pg_sys::get_func_namespace(trigger.tgfoid) == schema
+            && !name.is_null()
+            && std::ffi::CStr::from_ptr(name) == c"process_row"
+    };
+    is_for_rows && fires && is_ours()
 }
 
 /// That processed rows are being stored.

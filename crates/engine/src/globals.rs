@@ -47,8 +47,8 @@ pub(crate) fn install(ctx: &Ctx<'_>, program: &Rc<Program>, tools: &Tools) -> Re
     for alias in ["global", "GLOBAL", "root"] {
         define(ctx, alias, global.clone())?;
     }
-    define(ctx, "console", console::build(ctx, program, tools)?)?;
     define(ctx, "require", modules::require(ctx)?)?;
+    define_lazy(ctx, "console", console::builder(program, tools))?;
     define_lazy(ctx, "RetryError", |ctx| run(ctx, include_str!("globals/retry_error.js")))?;
     define_lazy(ctx, "Buffer", buffer::build)?;
     define_lazy_together(ctx, &["URL", "URLSearchParams"], url::build)?;

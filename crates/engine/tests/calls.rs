@@ -383,6 +383,46 @@ fn secrets_appear_nowhere() {
 }
 
 #[test]
+fn the_usual_other_methods_of_a_console_write_lines() {
+    let script = "exports.processEvent = event => {
+        console.assert(true, 'a'); console.assert(false, 'b', 1); console.assert(0, { c: 1 })
+        console.count(); console.count('d'); console.count(); console.countReset(); console.count()
+        console.countReset('e'); console.dir({ f: 1 }); console.dirxml('g', [1]); console.table([{ h: 1 }])
+        console.group('i'); console.log('j'); console.groupEnd(); console.groupCollapsed()
+        console.time('k'); console.time('k'); console.timeLog('k', 'l'); console.timeEnd('k'); console.timeEnd('k')
+        return event }";
+    let mut bench = Bench::new();
+    bench.process(script, "{}");
+    let is_digit = |c: char| c.is_ascii_digit();
+    let lines: Vec<String> = bench
+        .lines()
+        .into_iter()
+        .map(|line| if line.contains("ms") { line.replace(is_digit, "0") } else { line })
+        .collect();
+    let elapsed = lines.iter().position(|line| line.contains("k: ")).unwrap();
+    assert_eq!(
+        lines[..elapsed],
+        [
+            "ERROR Assertion failed: b 1",
+            r#"ERROR Assertion failed {"c":1}"#,
+            "LOG default: 1",
+            "LOG d: 1",
+            "LOG default: 2",
+            "LOG default: 1",
+            "WARN there is no count of 'e'",
+            r#"LOG {"f":1}"#,
+            "LOG g [1]",
+            r#"LOG [{"h":1}]"#,
+            "LOG i",
+            "LOG j",
+            "WARN there is a timer 'k' already",
+        ]
+    );
+    assert!(lines[elapsed].ends_with("ms l") && lines[elapsed + 1].ends_with("ms"), "{lines:?}");
+    assert_eq!(lines[elapsed + 2..], ["WARN there is no timer 'k'"]);
+}
+
+#[test]
 fn console_output_of_one_call_is_bounded() {
     let script = "exports.processEvent = event => {
         for (let i = 0; i < 1000; i++) console.log('x'.repeat(10000)); return event }";

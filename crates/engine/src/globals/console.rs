@@ -1,4 +1,4 @@
-//! `console`: PostHog's five levels, and the usual other names for them.
+//! `console`: PostHog's five levels, and in `console.js` what consoles have besides.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,10 +6,12 @@ use std::rc::Rc;
 use rquickjs::function::Rest;
 use rquickjs::{Ctx, Function, Object, Result, Value};
 
-use crate::host::{Level, LogLine};
+use super::run;
+use crate::host::{Host, Level, LogLine};
 use crate::machine::Tools;
 use crate::program::Program;
 use crate::value::{console_text, shorten};
+use crate::watch::Watch;
 
 /// PostHog's own limit for a log entry.
 const LONGEST_LINE: usize = 50_000;
@@ -27,35 +29,62 @@ const METHODS: [(&str, Level); 6] = [
     ("trace", Level::Debug),
 ];
 
-pub(super) fn build<'js>(
-    ctx: &Ctx<'js>,
+/// What makes the global of a program's realm.
+pub(super) fn builder(
     program: &Rc<Program>,
     tools: &Tools,
-) -> Result<Object<'js>> {
-    let console = Object::new(ctx.clone())?;
-    let budget = Rc::new(Budget::default());
-    for (name, level) in METHODS {
-        let host = tools.host.clone();
-        let watch = tools.watch.clone();
-        let program = program.clone();
-        let budget = budget.clone();
-        let method = move |ctx: Ctx<'js>, arguments: Rest<Value<'js>>| -> Result<()> {
-            if budget.is_spent(watch.calls()) {
-                return Ok(());
-            }
-            let line = console_text(&ctx, &arguments.0)?;
-            let line = shorten(program.redact(line), LONGEST_LINE);
-            let (level, message) = match budget.spend(line.len()) {
-                Spent::Fits => (level, line.as_str()),
-                Spent::Over => (Level::Warn, "the rest of what this call logged is left out"),
-            };
-            let Program { id, plugin, .. } = &*program;
-            host.log(LogLine { program: *id, plugin, level, message });
-            Ok(())
-        };
-        console.set(name, Function::new(ctx.clone(), method)?.with_name(name)?)?;
+) -> impl for<'a> Fn(&Ctx<'a>) -> Result<Value<'a>> + use<> {
+    let voice = Rc::new(Voice {
+        program: program.clone(),
+        host: tools.host.clone(),
+        watch: tools.watch.clone(),
+        budget: Budget::default(),
+    });
+    move |ctx| {
+        let console = Object::new(ctx.clone())?;
+        for (name, level) in METHODS {
+            console.set(name, method(ctx, name, level, voice.clone())?)?;
+        }
+        let add: Function<'_> = run(ctx, include_str!("console.js"))?;
+        add.call((console,))
     }
-    Ok(console)
+}
+
+fn method<'js>(
+    ctx: &Ctx<'js>,
+    name: &str,
+    level: Level,
+    voice: Rc<Voice>,
+) -> Result<Function<'js>> {
+    let method = move |ctx: Ctx<'js>, arguments: Rest<Value<'js>>| -> Result<()> {
+        voice.say(&ctx, level, &arguments.0)
+    };
+    Function::new(ctx.clone(), method)?.with_name(name)
+}
+
+/// Whose lines they are, and where they go.
+struct Voice {
+    program: Rc<Program>,
+    host: Rc<dyn Host>,
+    watch: Rc<Watch>,
+    budget: Budget,
+}
+
+impl Voice {
+    fn say<'js>(&self, ctx: &Ctx<'js>, level: Level, arguments: &[Value<'js>]) -> Result<()> {
+        if self.budget.is_spent(self.watch.calls()) {
+            return Ok(());
+        }
+        let line = console_text(ctx, arguments)?;
+        let line = shorten(self.program.redact(line), LONGEST_LINE);
+        let (level, message) = match self.budget.spend(line.len()) {
+            Spent::Fits => (level, line.as_str()),
+            Spent::Over => (Level::Warn, "the rest of what this call logged is left out"),
+        };
+        let Program { id, plugin, .. } = &*self.program;
+        self.host.log(LogLine { program: *id, plugin, level, message });
+        Ok(())
+    }
 }
 
 /// The bytes that the running call has logged.
