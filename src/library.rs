@@ -31,16 +31,21 @@ pub const LIBRARY: &[Bundled] = bundled![
     "flatten-properties",
     "geoip",
     "hello-world",
+    "http-batch-export",
     "ip-anonymizer",
     "maxmind",
     "pii-redactor",
+    "postgres-export",
     "property-filter",
+    "s3-export",
     "schema-enforcer",
+    "slack",
     "taxonomy",
     "timestamp-parser",
     "url-normalizer",
     "url-parameters",
     "user-agent",
+    "webhook",
 ];
 
 /// The file name of every bundled plugin's source.
