@@ -60,6 +60,7 @@ CREATE TABLE posthog_plugins.queue_consumer (
     delivered    bigint           NOT NULL DEFAULT 0,
     failed       bigint           NOT NULL DEFAULT 0,
     rate         double precision NOT NULL DEFAULT 0,
+    latencies    double precision[] NOT NULL DEFAULT '{}',
     CONSTRAINT queue_consumer_place_is_in_a_batch
         CHECK (batch IS NOT NULL OR batch_xid IS NULL AND batch_number IS NULL),
     CONSTRAINT queue_consumer_place_is_whole
@@ -71,6 +72,7 @@ COMMENT ON COLUMN posthog_plugins.queue_consumer.batch IS 'What it sees more is 
 COMMENT ON COLUMN posthog_plugins.queue_consumer.began_at IS 'When it was put where it began; what was read before is not recorded after';
 COMMENT ON COLUMN posthog_plugins.queue_consumer.starts_at IS 'Events that were enqueued before are none of its';
 COMMENT ON COLUMN posthog_plugins.queue_consumer.rate IS 'Events a second when it was recorded, as an average over about a minute';
+COMMENT ON COLUMN posthog_plugins.queue_consumer.latencies IS 'How many deliveries of the last ten minutes or so came how long after they were enqueued, for _latency';
 
 CREATE TABLE posthog_plugins.undelivered_event (
     id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -15,6 +15,9 @@ SELECT c.plugin,
            -700, EXTRACT(epoch FROM q.recorded_at - pg_catalog.now()) / 60)::double precision) AS rate,
        q.delivered,
        q.failed,
+       latency.p50 AS latency_p50,
+       latency.p95 AS latency_p95,
+       latency.p99 AS latency_p99,
        undelivered.retries,
        undelivered.dead_letters,
        f.filter,
@@ -26,12 +29,16 @@ SELECT c.plugin,
   LEFT JOIN posthog_plugins.consumer_filter AS f ON f.config_id = c.id
   JOIN posthog_plugins._waiting() AS waiting ON waiting.config_id = c.id
  CROSS JOIN LATERAL (
+       SELECT pg_catalog.make_interval(secs => posthog_plugins._latency(q.latencies, 0.5)) AS p50,
+              pg_catalog.make_interval(secs => posthog_plugins._latency(q.latencies, 0.95)) AS p95,
+              pg_catalog.make_interval(secs => posthog_plugins._latency(q.latencies, 0.99)) AS p99) AS latency
+ CROSS JOIN LATERAL (
        SELECT pg_catalog.count(u.next_attempt_at) AS retries,
               pg_catalog.count(*) - pg_catalog.count(u.next_attempt_at) AS dead_letters
          FROM posthog_plugins.undelivered_event AS u
         WHERE u.config_id = c.id) AS undelivered
  ORDER BY c.position;
-COMMENT ON VIEW posthog_plugins.consumers IS 'Configs that take stored events: how many wait for each, since when, and how many it gets a second';
+COMMENT ON VIEW posthog_plugins.consumers IS 'Configs that take stored events: how many wait for each, since when, how many it gets a second, and how long after they were stored';
 
 CREATE VIEW posthog_plugins.queue AS
 SELECT half.name,
@@ -63,3 +70,30 @@ SELECT u.id, c.plugin, c.team_id, c.label, u.attempts, u.error, u.first_failed_a
  WHERE u.next_attempt_at IS NULL
  ORDER BY u.failed_at DESC, u.id DESC;
 COMMENT ON VIEW posthog_plugins.dead_letters IS 'Events that a consumer failed on for good, until retry or discard; the newest first';
+
+CREATE VIEW posthog_plugins.monitoring WITH (security_barrier) AS
+SELECT s.plugin,
+       s.team_id,
+       s.label,
+       (c.config_id IS NOT NULL)::integer AS enabled,
+       (c.paused_until IS NOT NULL)::integer AS paused,
+       s.events,
+       s.changed,
+       s.dropped,
+       s.failed,
+       s.total_time / 1000 AS seconds,
+       q.depth AS waiting,
+       EXTRACT(epoch FROM q.lag)::double precision AS lag_seconds,
+       q.delivered,
+       q.failed AS delivery_failures,
+       q.retries,
+       q.dead_letters,
+       EXTRACT(epoch FROM q.latency_p50)::double precision AS latency_p50_seconds,
+       EXTRACT(epoch FROM q.latency_p95)::double precision AS latency_p95_seconds,
+       EXTRACT(epoch FROM q.latency_p99)::double precision AS latency_p99_seconds,
+       s.config_id
+  FROM posthog_plugins.stats AS s
+  LEFT JOIN posthog_plugins.chain AS c ON c.config_id = s.config_id
+  LEFT JOIN posthog_plugins.consumers AS q ON q.config_id = s.config_id
+ ORDER BY s.plugin, s.team_id, s.label;
+COMMENT ON VIEW posthog_plugins.monitoring IS 'Every config in numbers, for a program that collects them';

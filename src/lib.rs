@@ -73,7 +73,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/queue_views.sql",
     name = "queue_views",
-    requires = ["views", "queue", queue::api::_waiting]
+    requires = ["views", "queue", queue::api::_waiting, queue::api::_latency]
 );
 extension_sql_file!("../sql/worker.sql", name = "worker", requires = [worker::api::_workers]);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);

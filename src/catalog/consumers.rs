@@ -1,6 +1,8 @@
 //! Reading and writing queue_consumer: who takes events after they are stored, and how far it has got.
 
-use delivery::{Batch, Cursor, Filter, Place, Snapshot};
+use std::time::Duration;
+
+use delivery::{Batch, Cursor, Filter, Pace, Place, Snapshot};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
@@ -132,14 +134,23 @@ fn snapshot(text: Option<String>) -> Result<Snapshot> {
     text.unwrap_or_default().parse().map_err(|_| Error::NotASnapshot)
 }
 
+/// What became of events that were given to a consumer.
+pub struct Deliveries {
+    /// How long each of them had been in the queue.
+    pub delivered: Vec<Duration>,
+    pub failed: i64,
+}
+
 /// Writes how far a consumer has got. Whether it is still the one that was read.
 pub fn record(
     client: &mut SpiClient<'_>,
     consumer: &Consumer,
     cursor: &Cursor,
-    delivered: i64,
-    failed: i64,
+    deliveries: &Deliveries,
 ) -> SpiResult<bool> {
+    let Some(pace) = pace(client, consumer)? else { return Ok(false) };
+    let (idle, pace) = pace;
+    let pace = pace.after(idle, &deliveries.delivered);
     let batch = cursor.batch.as_ref();
     let after = batch.and_then(|batch| batch.after);
     let arguments = [
@@ -149,10 +160,11 @@ pub fn record(
         batch.map(|batch| Seen(&batch.until)).into(),
         after.map(|place| Transaction(place.transaction)).into(),
         after.map(|place| place.number).into(),
-        delivered.into(),
-        failed.into(),
+        i64::try_from(deliveries.delivered.len()).unwrap_or(i64::MAX).into(),
+        deliveries.failed.into(),
+        pace.rate.into(),
+        pace.latencies.into(),
     ];
-    // An exponent far below zero is an error. 700 minutes are as good as for ever.
     let updated = plans::update(
         client,
         "UPDATE posthog_plugins.queue_consumer
@@ -160,13 +172,30 @@ pub fn record(
                 recorded_at = pg_catalog.clock_timestamp(),
                 delivered = delivered + $7,
                 failed = failed + $8,
-                rate = rate * pg_catalog.exp(GREATEST(-700, COALESCE(
-                           EXTRACT(epoch FROM recorded_at - pg_catalog.clock_timestamp()) / 60, 0)
-                       )::float8) + $7 / 60.0
+                rate = $9,
+                latencies = $10
           WHERE config_id = $1 AND began_at = $2",
         &arguments,
     )?;
     Ok(!updated.is_empty())
+}
+
+/// How fast a consumer was when that was recorded, and how long ago that is.
+fn pace(client: &SpiClient<'_>, consumer: &Consumer) -> SpiResult<Option<(Duration, Pace)>> {
+    let found = plans::select(
+        client,
+        "SELECT rate, latencies,
+                EXTRACT(epoch FROM pg_catalog.clock_timestamp() - recorded_at)::float8
+           FROM posthog_plugins.queue_consumer
+          WHERE config_id = $1 AND began_at = $2",
+        &[consumer.config_id.into(), consumer.began_at.into()],
+    )?;
+    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    let idle = Duration::try_from_secs_f64(row.get(3)?.unwrap_or_default());
+    let rate = row.get(1)?.unwrap_or_default();
+    let latencies = row.get(2)?.unwrap_or_default();
+    // A clock that was put back is no time.
+    Ok(Some((idle.unwrap_or_default(), Pace { rate, latencies })))
 }
 
 /// Puts a consumer where events were enqueued at that time, as far as the queue still has them. Of

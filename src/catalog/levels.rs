@@ -47,6 +47,7 @@ const RIGHTS: &[(Level, Right)] = &[
     (Viewer, Call("_library")),
     (Viewer, Call("_counted")),
     (Viewer, Call("_waiting")),
+    (Viewer, Call("_latency")),
     (Viewer, Call("health")),
     (Viewer, View("metrics")),
     (Viewer, View("workers")),
@@ -60,6 +61,7 @@ const RIGHTS: &[(Level, Right)] = &[
         ),
     ),
     (Viewer, View("consumers")),
+    (Viewer, View("monitoring")),
     (Viewer, View("queue")),
     // Likewise.
     (

@@ -76,6 +76,12 @@ fn _waiting() -> Result<
     Ok(TableIterator::new(rows))
 }
 
+/// Behind the view `consumers`: the latency, in seconds, that a part of the deliveries did not exceed.
+#[pg_extern(schema = "posthog_plugins", immutable, parallel_safe, requires = [api::posthog_plugins])]
+fn _latency(latencies: Vec<f64>, part: f64) -> Option<f64> {
+    delivery::quantile(&latencies, part)
+}
+
 /// Has events that a consumer failed on tried again now: those that fit all that is given. Returns how
 /// many.
 #[pg_extern(schema = "posthog_plugins", requires = [api::posthog_plugins])]

@@ -5,10 +5,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use delivery::Cursor;
+use pgrx::pg_sys;
 
 use super::claim;
 use crate::catalog::queue::newest;
 use crate::catalog::undelivered::{self, Attempt};
+use crate::catalog::consumers::Deliveries;
 use crate::catalog::{as_owner, consumers, filters, queue};
 use crate::error::Result;
 use crate::settings;
@@ -134,18 +136,23 @@ pub fn record(
         };
         attempts.push(Attempt { event, error, attempts: tried, delay });
     }
-    let delivered = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Delivered));
-    let (mut count, mut settled) = (0, Vec::new());
-    for (event, _) in delivered {
-        count += 1;
-        if let Origin::Retry { id, .. } = event.origin {
-            settled.push(id);
+    // SAFETY: reads a clock.
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    let (mut delivered, mut settled) = (Vec::new(), Vec::new());
+    for (event, outcome) in outcomes {
+        if *outcome == Outcome::Delivered {
+            let waited = now.saturating_sub(event.enqueued_at.into());
+            delivered.push(Duration::from_micros(waited.max(0).unsigned_abs()));
+            if let Origin::Retry { id, .. } = event.origin {
+                settled.push(id);
+            }
         }
     }
+    let deliveries = Deliveries { delivered, failed: attempts.len() as i64 };
     Ok(as_owner(|client| {
         undelivered::settle(client, &settled)?;
         undelivered::note(client, consumer.config_id, &attempts)?;
-        consumers::record(client, consumer, cursor, count, attempts.len() as i64)
+        consumers::record(client, consumer, cursor, &deliveries)
     })?)
 }
 

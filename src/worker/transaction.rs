@@ -20,6 +20,7 @@ pub fn transaction<R>(activity: &CStr, work: impl FnOnce() -> Result<R>) -> Opti
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, activity.as_ptr());
         let done = PgTryBuilder::new(AssertUnwindSafe(|| {
             pg_sys::StartTransactionCommand();
+            hold_extension();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             let done = work().map_err(Undone::Refused)?;
             pg_sys::PopActiveSnapshot();
@@ -35,6 +36,22 @@ pub fn transaction<R>(activity: &CStr, work: impl FnOnce() -> Result<R>) -> Opti
     };
     yielding::begin();
     done.map_err(|undone| undone.report(activity)).ok()
+}
+
+/// Whoever drops the extension locks it first, and then its tables in an order of his own: were he to
+/// begin while a transaction has some of them, and wants others, neither could go on.
+///
+/// # Safety
+/// A transaction is running.
+unsafe fn hold_extension() {
+    // SAFETY: by contract; the lock goes with the transaction.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(c"posthog_plugins".as_ptr(), true);
+        if extension != pg_sys::InvalidOid {
+            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension, 0, lock);
+        }
+    }
 }
 
 enum Undone {

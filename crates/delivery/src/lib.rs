@@ -4,6 +4,7 @@
 mod backoff;
 mod cursor;
 mod filter;
+mod pace;
 mod progress;
 mod rate;
 mod snapshot;
@@ -11,6 +12,7 @@ mod snapshot;
 pub use backoff::Backoff;
 pub use cursor::{Batch, Cursor, Place, Span};
 pub use filter::Filter;
+pub use pace::{Pace, quantile};
 pub use progress::{Item, Outcome, Progress};
 pub use rate::Rate;
 pub use snapshot::{NotASnapshot, Snapshot};

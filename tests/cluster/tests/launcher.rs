@@ -85,6 +85,33 @@ fn a_worker_comes_and_goes_with_the_extension() {
 }
 
 #[test]
+fn who_drops_the_extension_waits_for_a_worker_at_work_and_is_never_deadlocked() {
+    let cluster = preloaded(&[("deadlock_timeout", "'10ms'")]);
+    let mut client = cluster.create_database("busy");
+    let mut other = cluster.connect("busy");
+    for _ in 0..10 {
+        worker_is_up(&mut client);
+        client.run(
+            "SELECT posthog_plugins.install('export function onEvent() {}', '{}', 'silent');
+             SELECT posthog_plugins.enable('silent')",
+        );
+        other.run(
+            "DO $$
+             BEGIN
+                 FOR i IN 1 .. 100 LOOP
+                     PERFORM posthog_plugins.enqueue('{\"event\": \"e\"}');
+                     COMMIT;
+                 END LOOP;
+             END
+             $$",
+        );
+        at_once("DROP EXTENSION", || client.run("DROP EXTENSION posthog_plugins"));
+        client.run("CREATE EXTENSION posthog_plugins");
+    }
+    assert!(!cluster.log().contains("deadlock detected"), "{}", cluster.log());
+}
+
+#[test]
 fn a_copy_of_a_database_gets_its_own_worker() {
     let cluster = preloaded(&[]);
     let mut client = cluster.create_database("original");
