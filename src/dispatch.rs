@@ -1,7 +1,9 @@
 //! The duty of delivering: what sessions have stored is given to the plugins that take stored events.
-//! Each consumer has a runtime of its own, and what one of them does delays no other. Nothing here
+//! Each config has a runtime of its own, and what one of them does delays no other. Nothing here
 //! holds a transaction open while a plugin waits for something outside.
 
+mod callee;
+mod deliveries;
 mod exchange;
 mod exports;
 mod host;
@@ -14,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::backend;
 use crate::network::Network;
-use crate::queue::consumer;
 use crate::queue::rotation::{Rotation, rotate};
+use crate::queue::{claim, consumer};
 use crate::worker::{Duty, Next, transaction};
 use exchange::Exchange;
 use runner::Runner;
@@ -45,28 +47,30 @@ impl Dispatch {
         }
     }
 
-    /// Takes up consumers that nobody serves, and leaves those that are no more or have changed.
+    /// Takes up configs that nobody attends, and leaves those that are no more or have changed.
     fn follow(&mut self) -> Option<()> {
         let Dispatch { exchange, runners, .. } = self;
-        transaction(c"looking for consumers", || {
-            let consumers = consumer::consumers()?;
+        transaction(c"looking for something to do", || {
+            consumer::follow()?;
             let links = backend::with(|backend| {
                 exchange.network.permit(backend.permits());
-                Ok(backend.links.clone())
+                let links = backend.links.iter().filter(|link| link.consumes);
+                Ok(links.cloned().collect::<Vec<_>>())
             })?;
             for runner in runners.values_mut() {
-                let link = links.iter().find(|link| link.program.id == runner.config());
-                let is_consumer = consumers.iter().any(|it| it.config_id == runner.config());
-                runner.follow(link.filter(|_| is_consumer));
+                runner.follow(links.iter().find(|link| link.program.id == runner.config()));
             }
             for link in links {
                 let id = link.program.id;
-                let is_new = !runners.contains_key(&id);
-                if is_new
-                    && consumers.iter().any(|it| it.config_id == id)
-                    && let Some(consumer) = consumer::claim(id)?
-                {
-                    runners.insert(id, Runner::new(exchange, link, consumer));
+                if runners.contains_key(&id) || !claim::claim(id) {
+                    continue;
+                }
+                match Runner::new(exchange, link) {
+                    Ok(runner) => drop(runners.insert(id, runner)),
+                    Err(error) => {
+                        claim::release(id);
+                        return Err(error);
+                    }
                 }
             }
             Ok(())
@@ -84,8 +88,8 @@ impl Dispatch {
             self.runners.remove(&id);
             // What waited for it is of no use to anyone.
             self.delivered = true;
-            transaction(c"leaving a consumer", || {
-                consumer::release(id);
+            transaction(c"leaving a config", || {
+                claim::release(id);
                 Ok(())
             });
         }

@@ -4,7 +4,7 @@
 
 mod api;
 mod append;
-mod claim;
+pub mod claim;
 pub mod consumer;
 mod pending;
 pub mod rotation;

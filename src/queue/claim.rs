@@ -1,4 +1,4 @@
-//! Which worker serves a consumer: a lock that the session holds until it lets go or ends. It is in
+//! Which worker attends a config: a lock that the session holds until it lets go or ends. It is in
 //! the space of advisory locks, where no function of SQL reaches it.
 
 use pgrx::pg_sys;
@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 /// The functions of SQL use 1 and 2.
 const OURS: u16 = 3;
 
-/// Whether the consumer is this session's from now on.
+/// Whether the config is this session's from now on.
 pub fn claim(config_id: i32) -> bool {
     let tag = tag(config_id);
     // SAFETY: a well-formed tag; nothing is waited for.
@@ -14,6 +14,7 @@ pub fn claim(config_id: i32) -> bool {
     acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
 }
 
+/// Leaves the config to others.
 pub fn release(config_id: i32) {
     let tag = tag(config_id);
     // SAFETY: as above. What is not held is a warning.

@@ -1,5 +1,5 @@
-//! What a worker does with a consumer: it claims it, reads a batch, and after delivering it with no
-//! transaction open, records what became of each event. What is not recorded is read again.
+//! What a worker does with a consumer that it has claimed: it reads a batch, and after delivering it with
+//! no transaction open, records what became of each event. What is not recorded is read again.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -7,7 +7,6 @@ use std::time::Duration;
 use delivery::Cursor;
 use pgrx::pg_sys;
 
-use super::claim;
 use crate::catalog::queue::newest;
 use crate::catalog::undelivered::{self, Attempt};
 use crate::catalog::consumers::Deliveries;
@@ -53,36 +52,15 @@ pub enum Retry {
     After(Duration),
 }
 
-/// The enabled configs that consume, in the order of the chain. Whoever is missing gets a row first:
+/// Sees to it that every enabled config that consumes is a consumer. Whoever is missing gets a row:
 /// after a restore there is none, and everything in the queue is for it.
-pub fn consumers() -> Result<Vec<Consumer>> {
-    newest(|client| {
-        consumers::follow(client, consumers::Start::Oldest)?;
-        consumers::all(client)
-    })
+pub fn follow() -> Result<()> {
+    newest(|client| consumers::follow(client, consumers::Start::Oldest))
 }
 
-/// Makes the consumer this session's, unless another worker has it. With its cursor as that one left
-/// it.
-pub fn claim(config_id: i32) -> Result<Option<Consumer>> {
-    if !claim::claim(config_id) {
-        return Ok(None);
-    }
-    let found = newest(|client| consumers::one(client, config_id))?;
-    if found.is_none() {
-        claim::release(config_id);
-    }
-    Ok(found)
-}
-
-/// A consumer that is this session's already, as the tables have it now.
+/// A consumer as the tables have it now, with its cursor as whoever had it last has left it.
 pub fn find(config_id: i32) -> Result<Option<Consumer>> {
     newest(|client| consumers::one(client, config_id))
-}
-
-/// Leaves the consumer to others.
-pub fn release(config_id: i32) {
-    claim::release(config_id);
 }
 
 /// Reads what is due, at most so many: what failed before and is to be tried again, up to half of it
