@@ -83,13 +83,18 @@ CREATE TABLE posthog_plugins.undelivered_event (
     failed_at       timestamptz NOT NULL DEFAULT pg_catalog.now(),
     error           text        NOT NULL,
     enqueued_at     timestamptz NOT NULL,
-    event           jsonb       NOT NULL
+    event           jsonb       NOT NULL,
+    distinct_id     text
 );
 CREATE INDEX undelivered_event_by_config ON posthog_plugins.undelivered_event (config_id, next_attempt_at);
 CREATE INDEX undelivered_event_by_age
     ON posthog_plugins.undelivered_event (failed_at) WHERE next_attempt_at IS NULL;
+CREATE INDEX undelivered_event_in_order
+    ON posthog_plugins.undelivered_event (config_id, distinct_id, id)
+    WHERE next_attempt_at IS NOT NULL AND distinct_id IS NOT NULL;
 COMMENT ON TABLE posthog_plugins.undelivered_event IS 'Events that a consumer failed on';
 COMMENT ON COLUMN posthog_plugins.undelivered_event.next_attempt_at IS 'NULL: a dead letter, which is tried no more';
+COMMENT ON COLUMN posthog_plugins.undelivered_event.distinct_id IS 'Set for consumers that get events in order: it is tried after those with the same one and a lower id';
 
 CREATE TABLE posthog_plugins.consumer_filter (
     config_id integer PRIMARY KEY,

@@ -450,7 +450,8 @@ impl Error {
             }
             Error::BadFilter { .. } => {
                 "For example: '{\"events\": [\"signup\"], \"properties\": {\"plan\": \"pro\"}, \
-                 \"where\": \"event ->> ''ip'' IS NOT NULL\", \"sample\": 0.1, \"rate\": 100}'."
+                 \"where\": \"event ->> ''ip'' IS NOT NULL\", \"sample\": 0.1, \"rate\": 100, \
+                 \"ordered\": true}'."
             }
             Error::NothingChosen => "Give a plugin, an id, a part of the error, or a time.",
             Error::TooManyTriggerArguments(_) => {

@@ -62,10 +62,19 @@ impl<'a> Event<'a> {
 
     /// What the event is called.
     pub fn name(&self) -> Option<String> {
+        self.text("event")
+    }
+
+    /// Whose it is.
+    pub fn distinct_id(&self) -> Option<String> {
+        self.text("distinct_id")
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
         let root = Document::new(self.payload()).ok()?.root();
         let Ref::Object(fields) = root else { return None };
-        match fields.get("event").ok()?? {
-            Ref::String(name) => Some(name.to_owned()),
+        match fields.get(key).ok()?? {
+            Ref::String(text) => Some(text.to_owned()),
             _ => None,
         }
     }

@@ -38,8 +38,24 @@ pub struct Consumer {
     pub filter: Filter,
     /// Whose rights the filter's condition has.
     pub filter_role: Option<pg_sys::Oid>,
+    /// Of which distinct_ids some events wait to be tried again, before any others of them.
+    pub blocked: Vec<String>,
     /// Tells whether it was put elsewhere since it was read.
     began_at: TimestampWithTimeZone,
+}
+
+impl Consumer {
+    /// Whether nothing but batches of events is given to it.
+    pub fn gets_only_batches(&self) -> bool {
+        let has = |name: &str| self.methods.iter().any(|method| method == name);
+        has("exportEvents") && !(has("onEvent") || has("onSnapshot") || has("composeWebhook"))
+    }
+
+    /// Whether what is under way for an earlier one is as well for this one: it has not been put
+    /// elsewhere.
+    pub fn goes_on_from(&self, earlier: &Consumer) -> bool {
+        self.began_at == earlier.began_at && self.filter.ordered == earlier.filter.ordered
+    }
 }
 
 /// Where new consumers begin.
@@ -85,7 +101,11 @@ const READ: &str = "
     SELECT q.config_id, c.plugin, c.team_id, c.label,
            ARRAY(SELECT pg_catalog.jsonb_array_elements_text(v.capabilities -> 'methods')),
            q.since::text, q.batch::text, q.batch_xid, q.batch_number, q.starts_at, q.began_at,
-           f.filter, f.role::oid
+           f.filter, f.role::oid,
+           ARRAY(SELECT DISTINCT u.distinct_id
+                   FROM posthog_plugins.undelivered_event AS u
+                  WHERE u.config_id = q.config_id AND u.distinct_id IS NOT NULL
+                    AND u.next_attempt_at IS NOT NULL)
       FROM posthog_plugins.queue_consumer AS q
       JOIN posthog_plugins.plugin_config AS c ON c.id = q.config_id AND c.enabled
       JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
@@ -126,6 +146,7 @@ fn consumer(row: SpiHeapTupleData<'_>) -> Result<Consumer> {
         cursor: Cursor { since, batch },
         starts_at: row.get(10)?,
         filter_role: row.get(13)?,
+        blocked: row.get(14)?.unwrap_or_default(),
         began_at: row.get(11)?.ok_or(Error::NotThere)?,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 
+use super::consumers::Consumer;
 use super::queue::{Origin, Queued};
 use super::{as_owner, plans, teams};
 use crate::error::{Error, Result};
@@ -21,29 +22,41 @@ pub struct Attempt<'a> {
     pub attempts: u32,
     /// Until the next one; `None` makes it a dead letter.
     pub delay: Option<Duration>,
+    /// Those with the same one are tried one after the other.
+    pub distinct_id: Option<String>,
 }
 
-/// What a consumer is to be given again by now, the longest waiting first.
+/// What a consumer is to be given again by now: the longest waiting first, or in order, of events with
+/// the same distinct_id one or, for a batch, all that are due.
 pub fn due(
     client: &SpiClient<'_>,
-    config_id: i32,
+    consumer: &Consumer,
     most: usize,
     under_way: &[i64],
 ) -> SpiResult<Vec<Queued>> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let arguments = [config_id.into(), under_way.to_vec().into(), most.into()];
-    let found = plans::select(
-        client,
-        "SELECT u.id, u.attempts, u.enqueued_at, u.event
-           FROM posthog_plugins.undelivered_event AS u
-          WHERE u.config_id = $1 AND u.next_attempt_at <= pg_catalog.clock_timestamp()
-            AND u.id <> ALL ($2)
-          ORDER BY u.next_attempt_at
-          LIMIT $3",
-        &arguments,
-    )?;
+    let arguments = [
+        consumer.config_id.into(),
+        under_way.to_vec().into(),
+        most.into(),
+        consumer.gets_only_batches().into(),
+    ];
+    let place = if consumer.filter.ordered { "u.id" } else { "u.next_attempt_at" };
+    let found = plans::select(client, &format!("{DUE} ORDER BY {place} LIMIT $3"), &arguments)?;
     found.filter_map(|row| retry(row).transpose()).collect()
 }
+
+const DUE: &str = "
+    SELECT u.id, u.attempts, u.enqueued_at, u.event
+      FROM posthog_plugins.undelivered_event AS u
+     WHERE u.config_id = $1 AND u.next_attempt_at <= pg_catalog.clock_timestamp()
+       AND u.id <> ALL ($2)
+       AND (u.distinct_id IS NULL OR NOT EXISTS (
+            SELECT FROM posthog_plugins.undelivered_event AS before
+             WHERE before.config_id = u.config_id AND before.distinct_id = u.distinct_id
+               AND before.id < u.id AND before.next_attempt_at IS NOT NULL
+               AND (NOT $4 OR before.next_attempt_at > pg_catalog.clock_timestamp()
+                    OR before.id = ANY ($2))))";
 
 fn retry(row: SpiHeapTupleData<'_>) -> SpiResult<Option<Queued>> {
     let (Some(id), Some(enqueued_at), Some(event)) = (row.get(1)?, row.get(3)?, row.get(4)?) else {
@@ -65,12 +78,32 @@ pub fn next(
         "SELECT EXTRACT(epoch FROM pg_catalog.min(u.next_attempt_at)
                                    - pg_catalog.clock_timestamp())::float8
            FROM posthog_plugins.undelivered_event AS u
-          WHERE u.config_id = $1 AND u.next_attempt_at IS NOT NULL AND u.id <> ALL ($2)",
+          WHERE u.config_id = $1 AND u.next_attempt_at IS NOT NULL AND u.id <> ALL ($2)
+            AND (u.distinct_id IS NULL OR NOT EXISTS (
+                 SELECT FROM posthog_plugins.undelivered_event AS before
+                  WHERE before.config_id = u.config_id AND before.distinct_id = u.distinct_id
+                    AND before.id < u.id AND before.next_attempt_at IS NOT NULL))",
         &arguments,
     )?
     .first()
     .get_one::<f64>()?;
     Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
+
+/// Of which of these distinct_ids a consumer that gets events in order has some to try again.
+pub fn waiting(
+    client: &SpiClient<'_>,
+    config_id: i32,
+    distinct_ids: Vec<String>,
+) -> SpiResult<Vec<String>> {
+    let found = plans::select(
+        client,
+        "SELECT DISTINCT u.distinct_id
+           FROM posthog_plugins.undelivered_event AS u
+          WHERE u.config_id = $1 AND u.distinct_id = ANY ($2) AND u.next_attempt_at IS NOT NULL",
+        &[config_id.into(), distinct_ids.into()],
+    )?;
+    found.filter_map(|row| row.get(1).transpose()).collect()
 }
 
 /// Removes what was delivered after all.
@@ -84,7 +117,7 @@ pub fn settle(client: &mut SpiClient<'_>, ids: &[i64]) -> SpiResult<()> {
 
 /// Writes down what failed, of configs that are still there.
 pub fn note(client: &mut SpiClient<'_>, config_id: i32, attempts: &[Attempt<'_>]) -> SpiResult<()> {
-    for Attempt { event, error, attempts, delay } in attempts {
+    for Attempt { event, error, attempts, delay, distinct_id } in attempts {
         let error: String = error.chars().take(LONGEST_ERROR).collect();
         let attempts = i32::try_from(*attempts).unwrap_or(i32::MAX);
         let delay = delay.map(|delay| delay.as_secs_f64());
@@ -101,6 +134,7 @@ pub fn note(client: &mut SpiClient<'_>, config_id: i32, attempts: &[Attempt<'_>]
                     error.into(),
                     event.enqueued_at.into(),
                     event.event.clone().into(),
+                    distinct_id.clone().into(),
                 ],
             ),
         };
@@ -111,8 +145,8 @@ pub fn note(client: &mut SpiClient<'_>, config_id: i32, attempts: &[Attempt<'_>]
 
 const FIRST: &str = "
     INSERT INTO posthog_plugins.undelivered_event
-        (config_id, attempts, next_attempt_at, error, enqueued_at, event)
-    SELECT c.id, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), $4, $5, $6
+        (config_id, attempts, next_attempt_at, error, enqueued_at, event, distinct_id)
+    SELECT c.id, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), $4, $5, $6, $7
       FROM posthog_plugins.plugin_config AS c
      WHERE c.id = $1";
 

@@ -1,21 +1,24 @@
 //! What a consumer is given: its events from the queue to the plugin, any number of them under way at
 //! once, and what became of them back into the tables.
 
+mod order;
+mod reading;
+
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
-use delivery::{Cursor, Item, Progress, Rate};
+use delivery::{Cursor, Item, Order, Progress, Rate};
 use engine::{Call, Failure, Return, Settings, Ticket};
 
 use super::callee::Callee;
 use super::exchange::Mailbox;
 use super::exports::Exports;
 use super::webhook;
-use crate::backend;
 use crate::event::Event;
-use crate::queue::consumer::{self, Batch, Consumer, Origin, Outcome, Queued, Retry};
+use crate::queue::consumer::{self, Consumer, Origin, Outcome, Queued, Retry};
 use crate::worker::{Next, transaction};
+use order::order;
 
 /// Events that are read in one transaction. Ten times as many take ten times as long.
 const READ_AT_ONCE: usize = 500;
@@ -67,6 +70,8 @@ struct Methods {
 pub struct Deliveries {
     methods: Methods,
     consumer: Consumer,
+    /// If it gets events in order.
+    order: Option<Order<Item>>,
     /// How far was read.
     read: Cursor,
     progress: Progress<Queued, Outcome>,
@@ -78,6 +83,8 @@ pub struct Deliveries {
     mailbox: Rc<Mailbox>,
     /// There may be something to read.
     more: bool,
+    /// The consumer may have changed since it was read.
+    looks: bool,
     /// When an event that failed is due.
     retry_at: Option<Instant>,
     rate: Option<Rate>,
@@ -100,7 +107,8 @@ impl Deliveries {
             exports: Exports::new(&callee.link().program.config),
             methods,
             read: consumer.cursor.clone(),
-            rate: consumer.filter.rate.map(|rate| Rate::new(rate, Instant::now())),
+            rate: rate(&consumer),
+            order: order(&consumer),
             consumer,
             progress: Progress::default(),
             waiting: VecDeque::new(),
@@ -108,13 +116,15 @@ impl Deliveries {
             sent: HashMap::new(),
             mailbox: Rc::default(),
             more: true,
+            looks: false,
             retry_at: None,
         }
     }
 
-    /// There may be something new in the queue.
+    /// There may be something new in the queue, or to be known of the consumer.
     pub fn look(&mut self) {
         self.more = true;
+        self.looks = true;
     }
 
     /// Whether nothing is awaited but calls.
@@ -124,9 +134,7 @@ impl Deliveries {
 
     /// When there is something to begin, unless a call ends before.
     pub fn next(&self, callee: &Callee) -> Next {
-        let can_begin =
-            callee.can_begin() && !self.waiting.is_empty() && self.under_way.len() < MOST_CALLS;
-        if can_begin || self.can_read(callee, Instant::now()) {
+        if self.can_begin(callee) || self.can_read(callee, Instant::now()) {
             return Next::Again;
         }
         let until = [
@@ -138,78 +146,19 @@ impl Deliveries {
         Next::Idle { until: until.into_iter().flatten().min() }
     }
 
-    fn can_read(&self, callee: &Callee, now: Instant) -> bool {
-        let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
-        let has_room = self.progress.len() + READ_AT_ONCE <= MOST_OPEN;
-        self.more && is_allowed && has_room && callee.held_until().is_none()
-    }
-
-    /// Reads what is to be delivered next.
-    pub fn read(&mut self, callee: &mut Callee) {
-        let now = Instant::now();
-        if self.retry_at.take_if(|at| *at <= now).is_some() {
-            self.more = true;
-        }
-        if !self.can_read(callee, now) {
-            return;
-        }
-        let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
-        let most = READ_AT_ONCE.min(allowed).max(1);
-        let retries: Vec<i64> = self
-            .progress
-            .events()
-            .filter_map(|event| match event.origin {
-                Origin::Retry { id, .. } => Some(id),
-                Origin::Queue(_) => None,
-            })
-            .collect();
-        let Deliveries { consumer, read, .. } = self;
-        let found = transaction(c"reading the queue", || {
-            // What was stored after a change is for the plugin as it is since.
-            if backend::is_stale() {
-                return Ok(None);
-            }
-            let batch = consumer::next_batch(consumer, read, most, &retries)?;
-            let under_way: Vec<i64> =
-                batch.events.iter().filter_map(retry_id).chain(retries).collect();
-            let retry = consumer::next_retry(consumer.config_id, &under_way)?;
-            Ok(Some((batch, retry)))
-        });
-        let (batch, retry) = match found {
-            Some(Some(found)) => found,
-            // The duty looks after that first.
-            Some(None) | None => return callee.hold(),
+    fn can_begin(&self, callee: &Callee) -> bool {
+        let is_its_turn = match self.waiting.front() {
+            None => false,
+            Some(Waiting::One(..)) => true,
+            // What belongs together may be in both.
+            Some(Waiting::Export(_)) => self.order.is_none() || !self.exports_are_under_way(),
         };
-        self.more = batch.is_full;
-        self.retry_at = retry.map(|delay| now + delay);
-        if let Some(rate) = &mut self.rate {
-            rate.take(batch.events.len());
-        }
-        self.accept(batch);
+        is_its_turn && callee.can_begin() && self.under_way.len() < MOST_CALLS
     }
 
-    /// Takes what was read.
-    fn accept(&mut self, batch: Batch) {
-        let Batch { mut events, refused, cursor, .. } = batch;
-        let is_nothing = events.is_empty() && refused.is_empty() && cursor == self.read;
-        if is_nothing {
-            return;
-        }
-        self.read = cursor.clone();
-        let wanted = events.len();
-        let (others, reasons): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
-        events.extend(others);
-        let items = self.progress.add(cursor, events);
-        let now = Instant::now();
-        for (place, item) in items.iter().enumerate() {
-            match place.checked_sub(wanted) {
-                None => self.plan(*item, now),
-                Some(refused) => {
-                    let error = reasons.get(refused).cloned().unwrap_or_default();
-                    self.progress.let_go(*item, Outcome::Failed { retry: Retry::Never, error });
-                }
-            }
-        }
+    fn exports_are_under_way(&self) -> bool {
+        let is_export = |what: &UnderWay| matches!(what, UnderWay::Deliver(Waiting::Export(_)));
+        self.under_way.values().any(is_export)
     }
 
     /// Decides which functions get an event.
@@ -235,7 +184,7 @@ impl Deliveries {
                 }
             }
         }
-        self.progress.let_go(item, Outcome::Delivered);
+        self.settle(item, Outcome::Delivered);
     }
 
     fn wait(&mut self, waiting: Waiting) {
@@ -252,8 +201,7 @@ impl Deliveries {
         {
             self.waiting.push_back(Waiting::Export(batch));
         }
-        while callee.can_begin()
-            && self.under_way.len() < MOST_CALLS
+        while self.can_begin(callee)
             && let Some(waiting) = self.waiting.pop_front()
         {
             let ticket = callee.begin(self.call(&waiting));
@@ -297,8 +245,7 @@ impl Deliveries {
                         Ok(number) => drop(self.sent.insert(number, item)),
                         Err(error) => {
                             self.tell(callee, Failure::of_delivery(error.clone()), Some(item));
-                            let retry = Retry::Later;
-                            self.progress.let_go(item, Outcome::Failed { retry, error });
+                            self.settle(item, Outcome::Failed { retry: Retry::Later, error });
                         }
                     }
                 }
@@ -332,16 +279,19 @@ impl Deliveries {
                 let error = callee.link().program.redact(error.clone());
                 self.tell(callee, Failure::of_delivery(error), Some(item));
             }
-            self.progress.let_go(item, outcome);
+            self.settle(item, outcome);
         }
     }
 
     fn let_go(&mut self, waiting: &Waiting, outcome: &Outcome) {
         match waiting {
-            Waiting::One(_, item) => self.progress.let_go(*item, outcome.clone()),
+            Waiting::One(_, item) => self.settle(*item, outcome.clone()),
             Waiting::Export(items) => {
                 for item in items {
-                    self.progress.let_go(*item, outcome.clone());
+                    self.settle(*item, outcome.clone());
+                }
+                if outcome.is_to_be_tried_again() {
+                    self.put_those_after_behind(items);
                 }
             }
         }
@@ -357,14 +307,19 @@ impl Deliveries {
         let mut recorded = Recorded::Nothing;
         while let Some((cursor, outcomes)) = self.progress.take_done() {
             recorded = Recorded::Some;
-            // The next look finds when it is due again.
-            self.more |= outcomes.iter().any(|(_, outcome)| *outcome != Outcome::Delivered);
+            // The next look finds when it is due again, or what was behind it.
+            self.more |= outcomes.iter().any(|(event, outcome)| {
+                *outcome != Outcome::Delivered || self.order.is_some() && retry_id(event).is_some()
+            });
             let consumer = &self.consumer;
             let kept = transaction(c"recording deliveries", || {
                 consumer::record(consumer, &cursor, &outcomes)
             });
             match kept {
-                Some(true) => self.consumer.cursor = cursor,
+                Some(true) => {
+                    self.consumer.cursor = cursor;
+                    self.unblock(&outcomes);
+                }
                 // Put elsewhere, or not written: it is read again from where the tables have it.
                 Some(false) | None => return self.start_anew(callee),
             }
@@ -384,14 +339,21 @@ impl Deliveries {
         match found {
             Some(Some(consumer)) => {
                 self.read = consumer.cursor.clone();
+                self.rate = rate(&consumer);
+                self.order = order(&consumer);
                 self.consumer = consumer;
                 self.more = true;
+                self.looks = false;
             }
             Some(None) => return Recorded::Gone,
             None => callee.hold(),
         }
         Recorded::Some
     }
+}
+
+fn rate(consumer: &Consumer) -> Option<Rate> {
+    consumer.filter.rate.map(|rate| Rate::new(rate, Instant::now()))
 }
 
 fn retry_id(event: &Queued) -> Option<i64> {

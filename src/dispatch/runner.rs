@@ -86,9 +86,11 @@ impl Runner {
     }
 
     fn begin(&mut self) {
-        let Runner { callee, parts, .. } = self;
+        let Runner { callee, parts, ending, .. } = self;
         if let Some(deliveries) = &mut parts.deliveries {
-            deliveries.read(callee);
+            if deliveries.read(callee) == Recorded::Gone {
+                *ending = Some(None);
+            }
             deliveries.begin(callee);
         }
     }

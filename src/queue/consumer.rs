@@ -7,15 +7,19 @@ use std::time::Duration;
 use delivery::Cursor;
 use pgrx::pg_sys;
 
+use crate::catalog::consumers::Deliveries;
 use crate::catalog::queue::newest;
 use crate::catalog::undelivered::{self, Attempt};
-use crate::catalog::consumers::Deliveries;
 use crate::catalog::{as_owner, consumers, filters, queue};
 use crate::error::Result;
+use crate::event::Event;
 use crate::settings;
 
 pub use crate::catalog::consumers::Consumer;
 pub use crate::catalog::queue::{Origin, Queued};
+
+/// What the view of retries says of one that has not been tried.
+const BEHIND: &str = "waits for an earlier event with its distinct_id";
 
 /// Events to be delivered, and where that leaves the consumer.
 pub struct Batch {
@@ -34,6 +38,8 @@ pub struct Batch {
 pub enum Outcome {
     #[default]
     Delivered,
+    /// It is tried after others that wait to be tried again.
+    Behind,
     Failed {
         retry: Retry,
         error: String,
@@ -41,6 +47,17 @@ pub enum Outcome {
 }
 
 impl delivery::Outcome for Outcome {}
+
+impl Outcome {
+    /// Whether that comes before events that are to be kept in order, if it is not the last attempt.
+    pub fn is_to_be_tried_again(&self) -> bool {
+        match self {
+            Outcome::Delivered => false,
+            Outcome::Behind => true,
+            Outcome::Failed { retry, .. } => *retry != Retry::Never,
+        }
+    }
+}
 
 /// When to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +91,7 @@ pub fn next_batch(
 ) -> Result<Batch> {
     let (mut events, cursor, is_full) = newest(|client| -> Result<_> {
         let now = queue::now(client)?;
-        let retries = undelivered::due(client, consumer.config_id, most.div_ceil(2), under_way)?;
+        let retries = undelivered::due(client, consumer, most.div_ceil(2), under_way)?;
         let cursor = from.in_batch(now);
         let wanted = most.saturating_sub(retries.len());
         let (events, is_full) = queue::read(client, consumer, &cursor, wanted)?;
@@ -103,35 +120,56 @@ pub fn record(
     outcomes: &[(Queued, Outcome)],
 ) -> Result<bool> {
     let backoff = settings::retries();
-    let mut attempts = Vec::new();
-    for (event, outcome) in outcomes {
-        let Outcome::Failed { error, retry } = outcome else { continue };
-        let tried = event.attempts() + 1;
-        let delay = match retry {
-            Retry::Never => None,
-            Retry::Later => backoff.after(tried, luck()),
-            Retry::After(time) => backoff.after(tried, luck()).map(|delay| delay.max(*time)),
-        };
-        attempts.push(Attempt { event, error, attempts: tried, delay });
-    }
+    // The same for all: what failed together may be one batch again.
+    let luck = luck();
     // SAFETY: reads a clock.
     let now = unsafe { pg_sys::GetCurrentTimestamp() };
-    let (mut delivered, mut settled) = (Vec::new(), Vec::new());
+    let (mut delivered, mut settled, mut attempts, mut failed) = (vec![], vec![], vec![], 0);
     for (event, outcome) in outcomes {
-        if *outcome == Outcome::Delivered {
-            let waited = now.saturating_sub(event.enqueued_at.into());
-            delivered.push(Duration::from_micros(waited.max(0).unsigned_abs()));
-            if let Origin::Retry { id, .. } = event.origin {
-                settled.push(id);
+        let (error, tried, delay) = match outcome {
+            Outcome::Delivered => {
+                let waited = now.saturating_sub(event.enqueued_at.into());
+                delivered.push(Duration::from_micros(waited.max(0).unsigned_abs()));
+                if let Origin::Retry { id, .. } = event.origin {
+                    settled.push(id);
+                }
+                continue;
             }
-        }
+            Outcome::Behind => (BEHIND, event.attempts(), Some(Duration::ZERO)),
+            Outcome::Failed { error, retry } => {
+                failed += 1;
+                let tried = event.attempts() + 1;
+                let delay = backoff.after(tried, luck);
+                let delay = match retry {
+                    Retry::Never => None,
+                    Retry::Later => delay,
+                    Retry::After(time) => delay.map(|delay| delay.max(*time)),
+                };
+                (error.as_str(), tried, delay)
+            }
+        };
+        let distinct_id = distinct_id(consumer, event);
+        attempts.push(Attempt { event, error, attempts: tried, delay, distinct_id });
     }
-    let deliveries = Deliveries { delivered, failed: attempts.len() as i64 };
+    let deliveries = Deliveries { delivered, failed };
     Ok(as_owner(|client| {
         undelivered::settle(client, &settled)?;
         undelivered::note(client, consumer.config_id, &attempts)?;
         consumers::record(client, consumer, cursor, &deliveries)
     })?)
+}
+
+/// What keeps an event in its order: for consumers that get them so, if it has one.
+pub fn distinct_id(consumer: &Consumer, event: &Queued) -> Option<String> {
+    if !consumer.filter.ordered {
+        return None;
+    }
+    Event::of_payload(&event.event.0).distinct_id()
+}
+
+/// Of which of these distinct_ids some events wait to be tried again.
+pub fn waiting(consumer: &Consumer, distinct_ids: Vec<String>) -> Result<Vec<String>> {
+    Ok(newest(|client| undelivered::waiting(client, consumer.config_id, distinct_ids))?)
 }
 
 /// When the next retry of a consumer is due, if there is one that is not under way.

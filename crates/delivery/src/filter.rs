@@ -1,6 +1,6 @@
 //! Which events a consumer wants, as an administrator writes it:
 //! `{"events": ["signup"], "properties": {"plan": "pro"}, "where": "event ->> 'ip' IS NOT NULL",
-//! "sample": 0.1, "rate": 100}`. What is not given limits nothing.
+//! "sample": 0.1, "rate": 100, "ordered": true}`. What is not given limits nothing.
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,8 @@ pub struct Filter {
     pub sample: Option<f64>,
     /// How many in a second.
     pub rate: Option<f64>,
+    /// Those with the same distinct_id one after the other.
+    pub ordered: bool,
 }
 
 impl Filter {
@@ -48,6 +50,9 @@ impl Filter {
                     let rate = value.as_f64().filter(|rate| *rate > 0.0);
                     filter.rate = Some(rate.ok_or_else(|| must_be("more than 0"))?);
                 }
+                "ordered" => {
+                    filter.ordered = value.as_bool().ok_or_else(|| must_be("true or false"))?;
+                }
                 _ => return Err(format!("there is no \"{key}\"")),
             }
         }
@@ -65,10 +70,12 @@ mod tests {
     fn what_is_not_given_limits_nothing() {
         assert_eq!(Filter::parse(&json!({})), Ok(Filter::default()));
         let all = json!({
-            "events": ["a"], "properties": {"b": 1}, "where": "true", "sample": 1, "rate": 0.5
+            "events": ["a"], "properties": {"b": 1}, "where": "true", "sample": 1, "rate": 0.5,
+            "ordered": true
         });
         let filter = Filter::parse(&all).unwrap_or_default();
         assert_eq!(filter.events, Some(vec!["a".to_owned()]));
+        assert!(filter.ordered);
         assert_eq!((filter.sample, filter.rate), (Some(1.0), Some(0.5)));
     }
 
@@ -86,6 +93,7 @@ mod tests {
             json!({"sample": -1}),
             json!({"rate": 0}),
             json!({"rate": "1"}),
+            json!({"ordered": 1}),
         ] {
             assert!(Filter::parse(&wrong).is_err(), "{wrong}");
         }

@@ -4,6 +4,7 @@
 mod backoff;
 mod cursor;
 mod filter;
+mod order;
 mod pace;
 mod progress;
 mod rate;
@@ -12,6 +13,7 @@ mod snapshot;
 pub use backoff::Backoff;
 pub use cursor::{Batch, Cursor, Place, Span};
 pub use filter::Filter;
+pub use order::{Order, Turn};
 pub use pace::{Pace, quantile};
 pub use progress::{Item, Outcome, Progress};
 pub use rate::Rate;

@@ -83,19 +83,19 @@ impl<E, O: Outcome> Progress<E, O> {
         }
     }
 
-    /// One thing less. The worst outcome is the event's.
-    pub fn let_go(&mut self, item: Item, outcome: O) {
-        let Some(piece) = self.piece(item) else { return };
-        let Some(entry) = piece.entries.get_mut(item.index).filter(|entry| entry.holds > 0) else {
-            return;
-        };
+    /// One thing less. The worst outcome is the event's, which is returned when that was the last.
+    pub fn let_go(&mut self, item: Item, outcome: O) -> Option<&O> {
+        let piece = self.piece(item)?;
+        let entry = piece.entries.get_mut(item.index).filter(|entry| entry.holds > 0)?;
         entry.holds -= 1;
         if outcome > entry.outcome {
             entry.outcome = outcome;
         }
-        if entry.holds == 0 {
-            piece.open -= 1;
+        if entry.holds > 0 {
+            return None;
         }
+        piece.open -= 1;
+        Some(&entry.outcome)
     }
 
     /// The first piece, if all of it has ended.
@@ -148,9 +148,9 @@ mod tests {
         let mut progress = Progress::<&str, u8>::default();
         let items = progress.add(cursor(1), vec!["a"]);
         progress.hold(items[0]);
-        progress.let_go(items[0], 3);
+        assert_eq!(progress.let_go(items[0], 3), None);
         assert!(progress.take_done().is_none());
-        progress.let_go(items[0], 1);
+        assert_eq!(progress.let_go(items[0], 1), Some(&3));
         assert_eq!(progress.take_done().unwrap().1, [("a", 3)]);
         // Whoever comes too late changes nothing.
         progress.let_go(items[0], 9);

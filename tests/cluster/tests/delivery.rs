@@ -332,3 +332,106 @@ fn a_crash_delivers_again_what_was_under_way_and_loses_nothing() {
     assert_eq!(different.len(), 400);
     assert!(received.len() < 800, "{} for 400", received.len());
 }
+
+/// Stores events of five persons, numbered.
+fn store_of_persons(client: &mut Client, last: u32) {
+    client.run(&format!(
+        "INSERT INTO events SELECT 'e', 'u' || n % 5, jsonb_build_object('n', n)
+           FROM generate_series(1, {last}) AS n"
+    ));
+}
+
+/// That every event was logged, those of each person in their order.
+#[track_caller]
+fn are_in_order(client: &mut Client, count: usize) {
+    let said = "SELECT message FROM posthog_plugins.logs WHERE level = 'LOG'";
+    wait_until("all is logged", || client.column::<String>(said).len() >= count);
+    let lines: Vec<(String, u32)> = client
+        .column::<String>(said)
+        .iter()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(person, number)| (person.to_owned(), number.parse().unwrap()))
+        .collect();
+    assert_eq!(lines.len(), count, "{lines:?}");
+    let mut last = BTreeMap::<String, u32>::new();
+    for (person, number) in lines {
+        let before = last.insert(person.clone(), number).unwrap_or_default();
+        assert!(before < number, "{person}: {number} came after {before}");
+    }
+}
+
+#[test]
+fn events_of_a_person_come_in_order_to_who_asks_for_it() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "ordered");
+    client.run("SELECT posthog_plugins.stop_worker()");
+    client.add_plugin(
+        "slow",
+        "const tried = new Set()
+         export async function onEvent({ distinct_id, properties }) {
+             await new Promise((done) => setTimeout(done, Math.random() * 20))
+             const { n } = properties
+             if (n % 17 === 0 && !tried.has(n)) {
+                 tried.add(n)
+                 throw new RetryError('later')
+             }
+             if (n % 23 === 0) throw new Error('never')
+             console.log(`${distinct_id} ${n}`)
+         }",
+    );
+    client.run(r#"SELECT posthog_plugins.set_filter('slow', '{"ordered": true}')"#);
+    store_of_persons(&mut client, 300);
+    client.run("SELECT posthog_plugins.start_worker()");
+    all_is_delivered(&mut client);
+    are_in_order(&mut client, 300 - 13);
+    store_of_persons(&mut client, 10);
+    all_is_delivered(&mut client);
+}
+
+#[test]
+fn batches_have_events_of_a_person_in_order_if_asked_to() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "ordered_batches");
+    client.add_plugin(
+        "batches",
+        "const tried = new Set()
+         export async function exportEvents(events) {
+             await new Promise((done) => setTimeout(done, Math.random() * 20))
+             const bad = events.filter(({ properties: { n } }) => n % 13 === 0 && !tried.has(n))
+             bad.forEach((event) => tried.add(event.properties.n))
+             if (bad.length > 0) throw new RetryError('later')
+             for (const { distinct_id, properties } of events) {
+                 console.log(`${distinct_id} ${properties.n}`)
+             }
+         }",
+    );
+    client.run(
+        r#"SELECT posthog_plugins.configure('batches',
+               '{"exportEventsBufferBytes": 2000, "exportEventsBufferSeconds": 1}');
+           SELECT posthog_plugins.set_filter('batches', '{"ordered": true}')"#,
+    );
+    store_of_persons(&mut client, 200);
+    all_is_delivered(&mut client);
+    are_in_order(&mut client, 200);
+}
+
+#[test]
+fn a_worker_follows_what_is_changed_about_a_consumer() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "changed");
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+    store(&mut client, 1, 3);
+    all_is_delivered(&mut client);
+    client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"properties": {"n": 5}}')"#);
+    store(&mut client, 4, 6);
+    all_is_delivered(&mut client);
+    client.run("SELECT posthog_plugins.set_filter('tell', NULL)");
+    client.run("SELECT posthog_plugins.start_from('tell', now() - interval '1 hour')");
+    wait_until("all came again", || {
+        let said = said(&mut client);
+        ["1", "2", "3", "5"].iter().all(|n| said.get(*n) == Some(&2)) && said.len() == 6
+    });
+}

@@ -1,0 +1,107 @@
+//! Reading what a consumer is to be given next, and following what is changed about it.
+
+use std::time::{Duration, Instant};
+
+use super::{Deliveries, MOST_OPEN, READ_AT_ONCE, Recorded, rate, retry_id};
+use crate::backend;
+use crate::dispatch::callee::Callee;
+use crate::queue::consumer::{self, Batch, Outcome, Retry};
+use crate::worker::transaction;
+
+/// What there was to be read.
+enum Found {
+    Batch(Batch, Option<Duration>),
+    /// The plugins have changed.
+    Stale,
+    /// The consumer was put elsewhere, or is gone.
+    Elsewhere,
+}
+
+impl Deliveries {
+    pub(super) fn can_read(&self, callee: &Callee, now: Instant) -> bool {
+        let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
+        let has_room = self.progress.len() + READ_AT_ONCE <= MOST_OPEN;
+        self.more && is_allowed && has_room && callee.held_until().is_none()
+    }
+
+    /// Reads what is to be delivered next.
+    pub fn read(&mut self, callee: &mut Callee) -> Recorded {
+        let now = Instant::now();
+        if self.retry_at.take_if(|at| *at <= now).is_some() {
+            self.more = true;
+        }
+        if !self.can_read(callee, now) {
+            return Recorded::Nothing;
+        }
+        let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
+        let most = READ_AT_ONCE.min(allowed).max(1);
+        let retries: Vec<i64> = self.progress.events().filter_map(retry_id).collect();
+        let mut is_changed = false;
+        let found = transaction(c"reading the queue", || {
+            // What was stored after a change is for the plugin as it is since.
+            if backend::is_stale() {
+                return Ok(Found::Stale);
+            }
+            let Deliveries { consumer, read, looks, .. } = &mut *self;
+            if *looks {
+                match consumer::find(consumer.config_id)? {
+                    Some(current) if current.goes_on_from(consumer) => {
+                        is_changed = current.filter != consumer.filter;
+                        *consumer = current;
+                    }
+                    _ => return Ok(Found::Elsewhere),
+                }
+            }
+            let batch = consumer::next_batch(consumer, read, most, &retries)?;
+            let under_way: Vec<i64> =
+                batch.events.iter().filter_map(retry_id).chain(retries).collect();
+            let retry = consumer::next_retry(consumer.config_id, &under_way)?;
+            Ok(Found::Batch(batch, retry))
+        });
+        if is_changed {
+            self.rate = rate(&self.consumer);
+        }
+        match found {
+            Some(Found::Batch(batch, retry)) => {
+                self.looks = false;
+                self.more = batch.is_full;
+                self.retry_at = retry.map(|delay| now + delay);
+                if let Some(rate) = &mut self.rate {
+                    rate.take(batch.events.len());
+                }
+                self.accept(batch);
+                Recorded::Nothing
+            }
+            Some(Found::Elsewhere) => self.start_anew(callee),
+            // The duty looks after that first.
+            Some(Found::Stale) | None => {
+                callee.hold();
+                Recorded::Nothing
+            }
+        }
+    }
+
+    /// Takes what was read.
+    fn accept(&mut self, batch: Batch) {
+        let Batch { mut events, refused, cursor, .. } = batch;
+        let is_nothing = events.is_empty() && refused.is_empty() && cursor == self.read;
+        if is_nothing {
+            return;
+        }
+        self.read = cursor.clone();
+        let wanted = events.len();
+        let (others, reasons): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
+        events.extend(others);
+        let items = self.progress.add(cursor, events);
+        let now = Instant::now();
+        for (place, item) in items.iter().enumerate() {
+            match place.checked_sub(wanted) {
+                None => self.line_up(*item, now),
+                Some(refused) => {
+                    let error = reasons.get(refused).cloned().unwrap_or_default();
+                    self.settle(*item, Outcome::Failed { retry: Retry::Never, error });
+                }
+            }
+        }
+    }
+}
