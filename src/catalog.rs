@@ -34,4 +34,5 @@ pub mod workers;
 
 pub use attempt::{attempt, attempt_as};
 pub use owner::{as_caller, as_owner, as_role, caller_name};
+pub use transaction::has_prepared;
 pub use version::{Standing, standing};

@@ -481,6 +481,15 @@ fn integer(
     );
 }
 
+/// Whether the server has room for prepared transactions.
+pub fn allow_prepared() -> bool {
+    // SAFETY: a setting that every server has, and whose text is there until the next one is asked for.
+    let value = unsafe {
+        CStr::from_ptr(pg_sys::GetConfigOption(c"max_prepared_transactions".as_ptr(), false, false))
+    };
+    value != c"0"
+}
+
 /// A misspelt setting under our prefix is an error instead of a silent nothing.
 fn reserve_prefix() {
     // SAFETY: called from _PG_init, where settings are defined, with a constant name.

@@ -6,6 +6,9 @@ use delivery::Snapshot;
 use pgrx::datum::{FromDatum, IntoDatum};
 use pgrx::pg_sys;
 
+use super::as_caller;
+use crate::error::Result;
+
 /// A transaction's number with its epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct Transaction(pub u64);
@@ -45,4 +48,14 @@ impl IntoDatum for Seen<'_> {
     fn type_oid() -> pg_sys::Oid {
         pg_sys::PG_SNAPSHOTOID
     }
+}
+
+/// Whether transactions of this database are prepared for a two-phase commit.
+pub fn has_prepared() -> Result<bool> {
+    let found = as_caller(|client| {
+        let query = "SELECT FROM pg_catalog.pg_prepared_xacts
+                      WHERE database = pg_catalog.current_database()";
+        client.select(query, Some(1), &[]).map(|rows| !rows.is_empty())
+    })?;
+    Ok(found)
 }

@@ -57,7 +57,7 @@ mod tests {
 
     fn retry(outcome: Outcome) -> Option<Retry> {
         match outcome {
-            Outcome::Delivered => None,
+            Outcome::Delivered | Outcome::Behind => None,
             Outcome::Failed { retry, .. } => Some(retry),
         }
     }

@@ -24,6 +24,9 @@ pub const KIND: &str = "posthog_plugins worker";
 /// A session that has not loaded the library can drop the extension without anybody being told.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60 * 60);
 
+/// Nobody is told when a prepared transaction is committed.
+const DECIDED_IN: Duration = Duration::from_secs(1);
+
 /// What settings have to be, whatever the database has: its owner must not change what a worker does.
 /// And nobody who has a table for himself for a while keeps it from its other duties.
 const SETTINGS: [(&CStr, &CStr); 5] = [
@@ -97,10 +100,12 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
     }
     let mut duties: Vec<Box<dyn Duty>> = vec![Box::new(Tidying::new()), Box::new(Dispatch::new())];
     let mut woken = true;
+    let mut undecided = false;
     loop {
         signals::obey(|| ending::leave(Ending::Asked));
         if woken {
             stay_if_wanted();
+            undecided = is_undecided();
         }
         if seat > settings::workers() {
             ending::leave(Ending::Spare);
@@ -112,9 +117,10 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
             && !woken
         {
             rest();
-            let longest = Instant::now() + LONGEST_SLEEP;
+            let longest = Instant::now() + if undecided { DECIDED_IN } else { LONGEST_SLEEP };
             let network = duties.iter().find_map(|duty| duty.network());
             woken = wait::wait(Some(until.map_or(longest, |until| until.min(longest))), network);
+            woken |= undecided;
         }
     }
 }
@@ -165,6 +171,12 @@ fn stay_if_wanted() {
             ending::leave(Ending::Outdated)
         }
     }
+}
+
+/// Whether there are transactions that may be committed without a word.
+fn is_undecided() -> bool {
+    settings::allow_prepared()
+        && transaction(c"looking for prepared transactions", catalog::has_prepared) == Some(true)
 }
 
 /// Shows and tells what was done.

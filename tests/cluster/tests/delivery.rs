@@ -435,3 +435,21 @@ fn a_worker_follows_what_is_changed_about_a_consumer() {
         ["1", "2", "3", "5"].iter().all(|n| said.get(*n) == Some(&2)) && said.len() == 6
     });
 }
+
+#[test]
+fn what_a_prepared_transaction_has_stored_is_delivered_when_it_is_committed() {
+    let cluster = Cluster::start_with(&[("max_prepared_transactions", "2")]);
+    let mut client = database(&cluster, "prepared");
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+    client.run("BEGIN");
+    store(&mut client, 1, 1);
+    client.run("PREPARE TRANSACTION 'one'");
+    // What is committed meanwhile does not wait for it.
+    store(&mut client, 2, 2);
+    wait_until("the other one is logged", || said(&mut client).contains_key("2"));
+    client.run("COMMIT PREPARED 'one'");
+    wait_until("it is logged", || said(&mut client).contains_key("1"));
+}

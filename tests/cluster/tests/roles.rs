@@ -63,6 +63,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     let mut owner = database(&cluster, "levels");
     let viewer = [
         "_counted",
+        "_latency",
         "_library",
         "_waiting",
         "_workers",
@@ -75,6 +76,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "library",
         "logs",
         "metrics",
+        "monitoring",
         "plugins",
         "queue",
         "retries",
