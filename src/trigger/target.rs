@@ -35,6 +35,8 @@ pub struct Fields {
     pub columns: Vec<Column>,
     /// `jsonb_populate_record` for this table, where a column needs it.
     pub populate: *mut pg_sys::FmgrInfo,
+    /// Writes one value at a time.
+    pub one: RefCell<Record>,
     /// The row; kept for its memory.
     pub values: Vec<pg_sys::Datum>,
     pub nulls: Vec<bool>,
@@ -125,6 +127,7 @@ impl Fields {
             Ok(Fields {
                 columns,
                 populate,
+                one: RefCell::new(Record::new(["value"])?),
                 values: vec![pg_sys::Datum::null(); descriptor.len()],
                 nulls: vec![true; descriptor.len()],
                 _memory: memory,
