@@ -140,7 +140,8 @@ fn runs(snippet: &str, after: &str, event: &str) -> ((String, Seen), Vec<(String
     let run = |(name, way): (&str, &str), form| {
         (format!("{name}, {form:?}"), run(snippet, way, form, after, event))
     };
-    let views = views.iter().flat_map(|view| [Form::Whole, Form::Apart].map(|form| run(*view, form)));
+    let views =
+        views.iter().flat_map(|view| [Form::Whole, Form::Apart].map(|form| run(*view, form)));
     (run(plain, Form::Whole), views.collect())
 }
 

@@ -135,8 +135,11 @@ impl Craft {
             return Ok(());
         };
         let Tools { views, limits, .. } = self.tools();
-        let lent: Vec<Lent<'_>> =
-            call.documents().into_iter().map(|document| Lent::new(views, Given::Whole(document))).collect();
+        let lent: Vec<Lent<'_>> = call
+            .documents()
+            .into_iter()
+            .map(|document| Lent::new(views, Given::Whole(document)))
+            .collect();
         let flown = self.begin_slice(calls, number, |ctx| {
             let documents = lent.iter().map(|document| views.event(ctx, document, limits));
             let documents = documents.collect::<JsResult<_>>()?;

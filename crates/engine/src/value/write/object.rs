@@ -55,8 +55,7 @@ impl<'a, 'js> Writing<'a, 'js> {
         let (source, keys) = (view.source().clone(), view.keys().clone());
         let members = view.members(&source)?;
         let levels_left = self.limits.depth - (self.ancestors.len() - 1);
-        let can_be_copied =
-            self.prototypes.is_some() && !members.are_deeper_than(levels_left)?;
+        let can_be_copied = self.prototypes.is_some() && !members.are_deeper_than(levels_left)?;
         let is_given = view.is_all_of(self.original);
         let deleted: Vec<usize> = view.deleted().collect();
         let mut added = self.added(view, members)?.into_iter().peekable();
