@@ -12,6 +12,8 @@ mod partition;
 mod reading;
 mod row;
 mod target;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 mod writing;
 
 use pgrx::pg_sys;

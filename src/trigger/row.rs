@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use engine::{Given, Patch, Verdict};
 use jsonb::{Document, Object, Record, Ref, Writer};
 
-use super::column::Column;
+use super::column::{Column, Read};
 use super::reading;
 use super::target::Fields;
 use crate::backend::Link;
@@ -28,8 +29,8 @@ pub struct Row<'e> {
     converted: Vec<OnceCell<Converted<'e>>>,
     /// The names of the fields, once they are not those of the columns.
     names: Option<Record>,
-    /// Where each field has its value.
-    places: Vec<Place>,
+    /// In the order of their names.
+    members: Vec<Member>,
     changes: Vec<Change>,
     /// Why a column could not be converted, if PostgreSQL has not said so itself.
     error: RefCell<Option<Error>>,
@@ -43,14 +44,12 @@ enum Converted<'e> {
     Made(Vec<u8>),
 }
 
+/// A field of the event as it is now.
 #[derive(Clone, Copy)]
-enum Place {
-    Column(usize),
-    /// The pair of a change's object.
-    Changed {
-        change: usize,
-        pair: usize,
-    },
+struct Member {
+    column: Option<usize>,
+    /// What was set in place of the column: a change, and the pair of its object.
+    set: Option<(usize, usize)>,
 }
 
 /// What became of some fields at a time.
@@ -80,7 +79,7 @@ impl<'e> Row<'e> {
             host,
             converted: (0..count).map(|_| OnceCell::new()).collect(),
             names: None,
-            places: (0..count).map(Place::Column).collect(),
+            members: (0..count).map(|index| Member { column: Some(index), set: None }).collect(),
             changes: Vec::new(),
             error: RefCell::new(None),
         })
@@ -89,41 +88,34 @@ impl<'e> Row<'e> {
     /// What is not as it was, in the order of jsonb's keys.
     pub fn changed(&self) -> Result<Vec<Changed<'_>>> {
         let mut changed = Vec::new();
-        if self.changes.is_empty() {
-            return Ok(changed);
+        for (field, member) in self.members.iter().enumerate().filter(|(_, it)| it.set.is_some()) {
+            let value = self.value_of(*member).map_err(|error| self.error_of(error))?;
+            if self.is_column(member.column, value)? {
+                continue;
+            }
+            let name = engine::Fields::keys(self).key(field)?.unwrap_or_default();
+            let column = member.column.and_then(|column| self.fields.columns.get(column));
+            changed.push(Changed { column, name, value: Some(value) });
         }
-        // Fields and columns are both in the order of jsonb's keys.
-        let mut fields = self.places.iter().zip(engine::Fields::keys(self).keys()).peekable();
-        let mut columns = self.fields.columns.iter().enumerate().peekable();
-        loop {
-            let name = match fields.peek() {
-                Some((_, name)) => Some((*name)?),
-                None => None,
-            };
-            let order = match (columns.peek(), name) {
-                (Some((_, column)), Some(name)) => column.compare_key(name),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (None, None) => return Ok(changed),
-            };
-            let column = columns.next_if(|_| order.is_le());
-            let place = fields.next_if(|_| order.is_ge()).map(|(place, _)| *place);
-            let value = match place {
-                Some(Place::Column(_)) => continue,
-                Some(place) => Some(self.value_at(place)?),
-                None => None,
-            };
-            if let Some((index, _)) = column {
-                let before = self.column(index).map_err(|error| self.error_of(error))?;
+        if self.names.is_some() {
+            let is_there: HashSet<_> = self.members.iter().map(|member| member.column).collect();
+            for (index, column) in self.fields.columns.iter().enumerate() {
                 // What was removed may not have been there.
-                if value.unwrap_or(Ref::Null).is_identical(&before) {
-                    continue;
+                if !is_there.contains(&Some(index)) && !self.is_column(Some(index), Ref::Null)? {
+                    let name = column.name.as_str();
+                    changed.push(Changed { column: Some(column), name, value: None });
                 }
             }
-            let column = column.map(|(_, column)| column);
-            let name = column.map(|column| column.name.as_str()).or(name).unwrap_or_default();
-            changed.push(Changed { column, name, value });
+            changed.sort_by_key(|changed| (changed.name.len(), changed.name));
         }
+        Ok(changed)
+    }
+
+    /// Whether the column has that value.
+    fn is_column(&self, column: Option<usize>, value: Ref<'_>) -> Result<bool> {
+        let Some(column) = column else { return Ok(false) };
+        let before = self.column(column).map_err(|error| self.error_of(error))?;
+        Ok(value.is_identical(&before))
     }
 
     /// The last link that set, changed or removed the field. If it was none, it was the marks.
@@ -148,13 +140,13 @@ impl<'e> Row<'e> {
         author
     }
 
-    fn value_at(&self, place: Place) -> jsonb::Result<Ref<'_>> {
-        match place {
-            Place::Column(column) => self.column(column),
-            Place::Changed { change, pair } => {
-                let change = self.changes.get(change).map_or(&[][..], |change| &change.set);
-                object(change)?.value(pair)?.ok_or(NO_FIELD)
+    fn value_of(&self, member: Member) -> jsonb::Result<Ref<'_>> {
+        match member.set {
+            Some((change, pair)) => {
+                let change = self.changes.get(change).ok_or(NO_FIELD)?;
+                object(&change.set)?.value(pair)?.ok_or(NO_FIELD)
             }
+            None => self.column(member.column.ok_or(NO_FIELD)?),
         }
     }
 
@@ -204,8 +196,8 @@ impl<'e> Row<'e> {
         // SAFETY: by contract.
         unsafe {
             Ok(match &column.read {
-                super::column::Read::Text => Converted::Text(reading::text_of(value)?),
-                super::column::Read::Jsonb => Converted::Jsonb(reading::bytes_of(value)),
+                Read::Text => Converted::Text(reading::text_of(value)?),
+                Read::Jsonb => Converted::Jsonb(reading::bytes_of(value)),
                 read => {
                     let mut record = self.fields.one.borrow_mut();
                     record.begin();
@@ -229,18 +221,20 @@ impl<'e> Row<'e> {
             removed.push(keys.key(field)?.unwrap_or_default().to_owned());
         }
         let change = self.changes.len();
-        let mut places = Vec::new();
-        let mut new = Vec::new();
+        let (mut known, mut new) = (Vec::new(), Vec::new());
         for (pair, name) in object(&patch.set)?.keys().enumerate() {
             let name = name?;
             match keys.find(name)? {
-                Ok(field) => places.push((field, Place::Changed { change, pair })),
-                Err(_) => new.push((name.to_owned(), Place::Changed { change, pair })),
+                Ok(field) => known.push((field, (change, pair))),
+                Err(_) => {
+                    let column = self.fields.position(name);
+                    new.push((name.to_owned(), Member { column, set: Some((change, pair)) }));
+                }
             }
         }
-        for (field, changed) in places {
-            if let Some(place) = self.places.get_mut(field) {
-                *place = changed;
+        for (field, set) in known {
+            if let Some(member) = self.members.get_mut(field) {
+                member.set = Some(set);
             }
         }
         if !new.is_empty() || !removed.is_empty() {
@@ -251,17 +245,17 @@ impl<'e> Row<'e> {
     }
 
     /// Leaves fields out, and adds others.
-    fn rename(&mut self, removed: &[String], new: Vec<(String, Place)>) -> Result<()> {
-        let mut fields = new;
-        for (name, place) in engine::Fields::keys(self).keys().zip(&self.places) {
+    fn rename(&mut self, removed: &[String], new: Vec<(String, Member)>) -> Result<()> {
+        let mut members = new;
+        for (name, member) in engine::Fields::keys(self).keys().zip(&self.members) {
             let name = name?;
             if !removed.iter().any(|removed| removed == name) {
-                fields.push((name.to_owned(), *place));
+                members.push((name.to_owned(), *member));
             }
         }
-        fields.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-        self.names = Some(Record::new(fields.iter().map(|(name, _)| name.as_str()))?);
-        self.places = fields.into_iter().map(|(_, place)| place).collect();
+        members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        self.names = Some(Record::new(members.iter().map(|(name, _)| name.as_str()))?);
+        self.members = members.into_iter().map(|(_, member)| member).collect();
         Ok(())
     }
 }
@@ -273,7 +267,7 @@ impl engine::Fields for Row<'_> {
     }
 
     fn value(&self, field: usize) -> jsonb::Result<Ref<'_>> {
-        self.value_at(*self.places.get(field).ok_or(NO_FIELD)?)
+        self.value_of(*self.members.get(field).ok_or(NO_FIELD)?)
     }
 }
 
@@ -299,9 +293,9 @@ impl Passing for Row<'_> {
     fn payload(&self) -> Result<Cow<'_, [u8]>> {
         let mut out = Writer::new();
         out.begin_object()?;
-        for (key, place) in engine::Fields::keys(self).keys().zip(&self.places) {
+        for (key, member) in engine::Fields::keys(self).keys().zip(&self.members) {
             out.key(key?)?;
-            out.splice(self.value_at(*place).map_err(|error| self.error_of(error))?)?;
+            out.splice(self.value_of(*member).map_err(|error| self.error_of(error))?)?;
         }
         out.end()?;
         Ok(Cow::Owned(out.take()?))

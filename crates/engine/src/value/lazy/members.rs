@@ -20,21 +20,15 @@ impl<'s> Members<'s> {
     }
 
     pub(in crate::value) fn key(&self, pair: usize) -> jsonb::Result<&'s str> {
-        self.keys().key(pair)?.ok_or(jsonb::Error::Malformed("a view beyond its event"))
+        self.keys().key(pair)?.ok_or(BEYOND)
     }
 
-    /// The value of a pair; `None` beyond the last.
-    pub(in crate::value) fn value(&self, pair: usize) -> jsonb::Result<Option<Ref<'s>>> {
-        match self {
-            Members::Together(object) => object.value(pair),
-            Members::Apart(fields) if pair < fields.keys().len() => fields.value(pair).map(Some),
-            Members::Apart(_) => Ok(None),
-        }
-    }
-
-    /// The value of a pair that there is.
+    /// The value of a pair, as the event has it.
     pub(in crate::value) fn original(&self, pair: usize) -> jsonb::Result<Ref<'s>> {
-        self.value(pair)?.ok_or(jsonb::Error::Malformed("a view beyond its event"))
+        match self {
+            Members::Together(object) => object.value(pair)?.ok_or(BEYOND),
+            Members::Apart(fields) => fields.value(pair),
+        }
     }
 
     pub(in crate::value) fn get(&self, key: &str) -> jsonb::Result<Option<Ref<'s>>> {
@@ -56,3 +50,5 @@ impl<'s> Members<'s> {
         }
     }
 }
+
+pub(super) const BEYOND: jsonb::Error = jsonb::Error::Malformed("a view beyond its event");

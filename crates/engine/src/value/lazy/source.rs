@@ -12,7 +12,7 @@ use rquickjs::qjs;
 
 use super::Views;
 use super::block::Block;
-use super::members::Members;
+use super::members::{BEYOND, Members};
 use crate::fields::{Fields, Given};
 
 /// An event, for as long as there are views on it.
@@ -72,24 +72,25 @@ impl Source {
 
     /// The fields of the event, wherever they lie. An error for one that is no object.
     pub(in crate::value) fn members(&self) -> jsonb::Result<Members<'_>> {
-        match (self.fields(), self.root()?) {
-            (Some(fields), _) => Ok(Members::Apart(fields)),
-            (None, Ref::Object(object)) => Ok(Members::Together(object)),
+        if let Some(fields) = self.fields() {
+            return Ok(Members::Apart(fields));
+        }
+        match self.root()? {
+            Ref::Object(object) => Ok(Members::Together(object)),
             _ => Err(jsonb::Error::Malformed("an event that is no object")),
         }
     }
 
     /// The object at a place.
     pub(super) fn object(&self, place: &Place) -> jsonb::Result<Object<'_>> {
-        let malformed = jsonb::Error::Malformed("a view beyond its event");
         let bytes = self.container(place.field)?;
         let bytes = match self.is_event_of_fields(place) {
             true => bytes,
-            false => bytes.get(place.range.clone()).ok_or(malformed)?,
+            false => bytes.get(place.range.clone()).ok_or(BEYOND)?,
         };
         match Document::new(bytes)?.root() {
             Ref::Object(object) => Ok(object),
-            _ => Err(malformed),
+            _ => Err(BEYOND),
         }
     }
 
@@ -114,17 +115,16 @@ impl Source {
     }
 
     fn container(&self, field: Option<usize>) -> jsonb::Result<&[u8]> {
-        let container = match field {
-            None => match self.fields() {
-                Some(fields) => Some(Ref::Object(fields.keys())),
-                None => return Ok(self.bytes()),
-            },
-            Some(field) => self.members()?.value(field)?,
+        let container = match (field, self.fields()) {
+            (None, None) => return Ok(self.bytes()),
+            (None, Some(fields)) => Ref::Object(fields.keys()),
+            (Some(field), Some(fields)) => fields.value(field)?,
+            (Some(field), None) => self.members()?.original(field)?,
         };
         match container {
-            Some(Ref::Object(object)) => Ok(object.as_bytes()),
-            Some(Ref::Array(array)) => Ok(array.as_bytes()),
-            _ => Err(jsonb::Error::Malformed("a view beyond its event")),
+            Ref::Object(object) => Ok(object.as_bytes()),
+            Ref::Array(array) => Ok(array.as_bytes()),
+            _ => Err(BEYOND),
         }
     }
 
@@ -134,6 +134,8 @@ impl Source {
         let bytes = match self.lent.get() {
             Loan::Over => return true,
             Loan::Whole(_) => self.bytes(),
+            // Nothing is asked of a host that is on its way out.
+            Loan::Fields(_) if std::thread::panicking() => return false,
             Loan::Fields(_) => match self.members().and_then(put_together) {
                 Ok(event) => {
                     together = event;
@@ -159,7 +161,7 @@ fn put_together(members: Members<'_>) -> jsonb::Result<Vec<u8>> {
     out.begin_object()?;
     for pair in 0..members.keys().len() {
         out.key(members.key(pair)?)?;
-        out.splice(members.value(pair)?.unwrap_or(Ref::Null))?;
+        out.splice(members.original(pair)?)?;
     }
     out.end()?;
     out.take()
