@@ -1,10 +1,12 @@
 //! The chain: an event through every enabled config of its team, in order.
 
+mod passing;
+
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use engine::{Failure, Outcome, Program, Verdict};
+use engine::{Failure, Given, Outcome, Program, Verdict};
 use jsonb::{Document, Object, Ref};
 use source::transpile::SourceMap;
 
@@ -18,6 +20,8 @@ use crate::marks::Marks;
 use crate::settings;
 use crate::stats::Stopwatch;
 use crate::upkeep;
+
+pub use passing::{Passing, Whole};
 
 /// What the chain made of an event.
 pub enum Processed {
@@ -65,15 +69,21 @@ fn takes_turns(link: &Link) -> bool {
 
 /// Runs the chain on an event, which is not looked into for a chain that does not concern it.
 pub fn process(backend: &mut Backend, event: &Event<'_>) -> Result<Processed> {
-    process_watched(backend, event, |_, _| ())
+    let mut whole = match enter(backend, event)? {
+        Some(whole) => whole,
+        None => return Ok(Processed::Unchanged),
+    };
+    if pass(backend, &mut whole)? == Passed::Discarded {
+        return Ok(Processed::Discarded);
+    }
+    Ok(match whole.payload {
+        Cow::Borrowed(_) => Processed::Unchanged,
+        Cow::Owned(changed) => Processed::Changed(changed),
+    })
 }
 
-/// The same; `replaced` is given each version of the event that a link has replaced.
-pub fn process_watched<'e>(
-    backend: &mut Backend,
-    event: &Event<'e>,
-    mut replaced: impl FnMut(Rc<Link>, Cow<'e, [u8]>),
-) -> Result<Processed> {
+/// The event for a chain that concerns it.
+pub fn enter<'e>(backend: &Backend, event: &Event<'e>) -> Result<Option<Whole<'e>>> {
     if !event.is_object() {
         return Err(Error::EventIsNotAnObject);
     }
@@ -82,23 +92,30 @@ pub fn process_watched<'e>(
         Audience::Teams => concerns(backend, event.team()),
         Audience::Everybody => true,
     };
-    if !is_concerned {
-        return Ok(Processed::Unchanged);
+    is_concerned.then(|| Whole::new(event.payload())).transpose()
+}
+
+/// What became of an event that passed the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    Through,
+    Discarded,
+}
+
+/// Runs the chain on an event that it concerns.
+pub fn pass(backend: &mut Backend, event: &mut impl Passing) -> Result<Passed> {
+    if event.is_snapshot()? {
+        return Ok(Passed::Through);
     }
-    let event = event.payload();
-    let fields = open(event)?;
-    if is_snapshot(&fields) {
-        return Ok(Processed::Unchanged);
-    }
-    let team = team_of(&fields);
-    let mut current = Cow::Borrowed(event);
+    let team = event.team();
     let mut marks = settings::mark_events().then(Marks::default);
     let mut watch = Stopwatch::start();
     for link in backend.links.clone() {
         if !link.meets(team) {
             continue;
         }
-        let outcome = call(backend, &link, &current, &mut watch);
+        let outcome = call(backend, &link, event.given(), &mut watch);
+        event.check()?;
         if let Some(marks) = &mut marks {
             marks.note(&link.title, &outcome);
         }
@@ -107,24 +124,19 @@ pub fn process_watched<'e>(
             if next == Next::Raise {
                 return Err(raised(&link, failure));
             }
-            report(&link, failure, &current);
+            report(&link, failure, event)?;
             // Telling of it took time that is not the next plugin's.
             watch.skip();
         }
         if next == Next::Discard {
-            return Ok(Processed::Discarded);
+            return Ok(Passed::Discarded);
         }
-        if let Verdict::Changed(changed) = outcome.verdict {
-            replaced(link, std::mem::replace(&mut current, Cow::Owned(changed)));
-        }
+        event.change(link, outcome.verdict)?;
     }
-    if let Some(marked) = marks.and_then(|marks| marks.apply(&current)) {
-        current = Cow::Owned(marked);
+    if let Some(marks) = marks {
+        event.mark(&marks)?;
     }
-    Ok(match current {
-        Cow::Borrowed(_) => Processed::Unchanged,
-        Cow::Owned(changed) => Processed::Changed(changed),
-    })
+    Ok(Passed::Through)
 }
 
 /// What the chain does after a plugin's turn.
@@ -148,7 +160,7 @@ impl Next {
 }
 
 /// One plugin's turn: counted, timed, and not taken while the plugin is paused.
-fn call(backend: &mut Backend, link: &Link, event: &[u8], watch: &mut Stopwatch) -> Outcome {
+fn call(backend: &mut Backend, link: &Link, event: Given<'_>, watch: &mut Stopwatch) -> Outcome {
     if let Some(skipped) = link.skipped.get() {
         return skipped.clone();
     }
@@ -186,18 +198,22 @@ pub fn open(event: &[u8]) -> Result<Object<'_>> {
 
 /// Session recordings do not pass plugins, as in PostHog.
 pub fn is_snapshot(event: &Object<'_>) -> bool {
-    matches!(event.get("event"), Ok(Some(Ref::String("$snapshot"))))
+    matches!(event.get("event"), Ok(Some(Ref::String(SNAPSHOT))))
 }
+
+pub const SNAPSHOT: &str = "$snapshot";
 
 pub fn team_of(event: &Object<'_>) -> Option<i32> {
     event::team_of(event).unwrap_or_default()
 }
 
-fn report(link: &Rc<Link>, failure: Failure, event: &[u8]) {
+fn report(link: &Rc<Link>, failure: Failure, event: &impl Passing) -> Result<()> {
     let program = &link.program;
     if journal::is_due(program.id) {
-        journal::failure(program.id, &program.plugin, locate(link, failure), Some(event));
+        let event = event.payload()?;
+        journal::failure(program.id, &program.plugin, locate(link, failure), Some(&event));
     }
+    Ok(())
 }
 
 fn raised(link: &Link, failure: Failure) -> Error {

@@ -162,7 +162,7 @@ impl Rehearsal for Bench {
         let dropped = verdict == Verdict::Discarded;
         let after = match verdict {
             Verdict::Changed(after) => after,
-            Verdict::Unchanged | Verdict::Discarded => event.to_vec(),
+            _ => event.to_vec(),
         };
         let goes_on = next == Next::GoOn;
         let changes = if goes_on { changes(event, &after)? } else { Vec::new() };

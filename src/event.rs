@@ -106,10 +106,18 @@ impl<'a> Event<'a> {
 
 /// The team that the fields of an event name.
 pub fn team_of(fields: &Object<'_>) -> jsonb::Result<Option<i32>> {
-    Ok(match fields.get("team_id")? {
+    fields.get(TEAM).map(team_from)
+}
+
+/// The field that names an event's team.
+pub const TEAM: &str = "team_id";
+
+/// The team that the value of that field stands for.
+pub fn team_from(value: Option<Ref<'_>>) -> Option<i32> {
+    match value {
         Some(Ref::Number(team)) => team.to_i64().and_then(|team| team.try_into().ok()),
         _ => None,
-    })
+    }
 }
 
 /// A jsonb datum of the payload, in the current memory context.

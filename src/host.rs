@@ -122,6 +122,11 @@ pub struct PgHost {
 }
 
 impl PgHost {
+    /// As [`Interrupts::shield`].
+    pub fn shield<T>(&self, work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+        self.interrupts.shield(work)
+    }
+
     /// As [`Interrupts::rethrow`].
     pub fn rethrow(&self) {
         self.interrupts.rethrow();

@@ -105,7 +105,7 @@ impl Tally {
             }
             None => match outcome.verdict {
                 Verdict::Unchanged => {}
-                Verdict::Changed(_) => add(&self.changed, 1),
+                Verdict::Changed(_) | Verdict::Patched(_) => add(&self.changed, 1),
                 Verdict::Discarded => add(&self.dropped, 1),
             },
         }

@@ -7,25 +7,26 @@ mod call;
 mod column;
 mod convert;
 mod event_column;
-mod history;
 mod ingest;
 mod partition;
 mod reading;
+mod row;
 mod target;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 mod writing;
 
-use jsonb::Record;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::chain::{self, Audience, Processed};
+use crate::chain::{self, Audience, Passed};
 use crate::error::Result;
 use crate::{backend, journal, settings, store};
 use call::Call;
-use history::History;
-use target::Target;
-use writing::Outcome;
+use partition::PartitionKey;
+use row::Row;
+use target::{Form, Target};
 
 pub use ingest::ingest;
 pub use target::register;
@@ -69,40 +70,47 @@ fn process(call: &Call) -> Result<pg_sys::HeapTuple> {
     // Out of its cache while in use: a function that runs here on the way may insert into the same
     // table, and what an error leaves half done is not used again.
     let mut target = target::take(call)?;
-    let mut record = std::mem::take(&mut target.record);
-    let row = run(call, &mut target, &mut record, audience)?;
-    target.record = record;
+    let row = run(call, &mut target, audience)?;
     target::put_back(call, target);
     journal::relieve();
     store::relieve();
     Ok(row)
 }
 
-fn run(
-    call: &Call,
-    target: &mut Target,
-    record: &mut Record,
-    audience: Audience,
-) -> Result<pg_sys::HeapTuple> {
-    if let Audience::Teams = audience
-        && let Some(team) = reading::team(call, target)
-        && !backend::with(|backend| Ok(chain::concerns(backend, team)))?
-    {
-        return Ok(call.row());
-    }
-    let Some(event) = reading::event(call, target, record)? else {
-        return Ok(call.row());
-    };
-    let mut history = History::default();
-    let processed = backend::with(|backend| {
-        chain::process_watched(backend, &event, |link, before| history.add(link, before))
-    })?;
-    match processed {
-        Processed::Unchanged => Ok(call.row()),
-        Processed::Changed(after) => {
-            let outcome = Outcome { before: event.payload(), after: &after, history: &history };
-            writing::row(call, target, &outcome)
+fn run(call: &Call, target: &mut Target, audience: Audience) -> Result<pg_sys::HeapTuple> {
+    let Target { form, record, partition_key, .. } = target;
+    let partition = PartitionKey(partition_key);
+    match form {
+        Form::EventColumn { index, domain } => {
+            let Some(event) = reading::event_in_column(call, *index) else { return Ok(call.row()) };
+            let passed = backend::with(|backend| {
+                let Some(mut whole) = chain::enter(backend, &event)? else { return Ok(None) };
+                Ok(Some((chain::pass(backend, &mut whole)?, whole)))
+            })?;
+            match passed {
+                None => Ok(call.row()),
+                Some((Passed::Discarded, _)) => Ok(std::ptr::null_mut()),
+                Some((Passed::Through, event)) => {
+                    writing::with_event(call, *index, *domain, &event, &partition)
+                }
+            }
         }
-        Processed::Discarded => Ok(std::ptr::null_mut()),
+        Form::Fields(fields) => {
+            fields.take(call);
+            if let Audience::Teams = audience
+                && let Some(team) = reading::team(fields)
+                && !backend::with(|backend| Ok(chain::concerns(backend, team)))?
+            {
+                return Ok(call.row());
+            }
+            let (passed, row) = backend::with(|backend| {
+                let mut row = Row::new(fields, record, backend.host.clone())?;
+                Ok((chain::pass(backend, &mut row)?, row))
+            })?;
+            match passed {
+                Passed::Through => writing::with_fields(call, fields, &row, &partition),
+                Passed::Discarded => Ok(std::ptr::null_mut()),
+            }
+        }
     }
 }

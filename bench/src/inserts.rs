@@ -39,11 +39,20 @@ const TABLES: &str = "
                           site_url text, timestamp timestamptz, now timestamptz, properties jsonb);
     CREATE TABLE columns_attached (LIKE columns);
     SELECT posthog_plugins.attach('columns_attached');
+    CREATE TABLE columns_by_plpgsql (LIKE columns);
+    CREATE FUNCTION greet_columns() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            NEW.properties := jsonb_set(NEW.properties, '{greeting}', '\"Hello world\"');
+            RETURN NEW;
+        END $$;
+    CREATE TRIGGER greet BEFORE INSERT ON columns_by_plpgsql
+        FOR EACH ROW EXECUTE FUNCTION greet_columns();
     CREATE TABLE columns_source AS
         SELECT r.* FROM many, jsonb_populate_record(NULL::columns, event) AS r;";
 
 pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
-    let chain = [Plugin::plain("hello-world"), Plugin::plain("consumer")];
+    let chain =
+        [Plugin::plain("hello-world"), Plugin::plain("consumer"), Plugin::plain("identity")];
     let mut client = server::database(cluster, "inserts", &chain);
     let copies = effort.rows.div_ceil(effort.events);
     let file = cluster.socket_directory().join("events");
@@ -71,6 +80,9 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
 /// What is stored is enqueued as well. In the turns of all others, nobody consumes.
 const ENQUEUED: &str = "attached, and enqueued for a consumer";
 
+/// The plugin is another one than in the turns of all others.
+const UNCHANGED: &str = "attached, with a plugin that changes nothing";
+
 /// A subject whose turn empties a table and then runs a statement that fills it.
 fn filling<'a>(
     client: &'a RefCell<Client>,
@@ -79,13 +91,21 @@ fn filling<'a>(
     statement: String,
     rows: usize,
 ) -> Subject<'a> {
-    let consumer = if name == ENQUEUED { "enable" } else { "disable" };
+    let enable = |plugin: &str, label: u8, enabled: bool| {
+        let call = if enabled { "enable" } else { "disable" };
+        format!("SELECT posthog_plugins.{call}('{plugin}', label => '{label}');")
+    };
+    let chain = [
+        enable("hello-world", 0, name != UNCHANGED),
+        enable("consumer", 1, name == ENQUEUED),
+        enable("identity", 2, name == UNCHANGED),
+    ]
+    .concat();
     let timed = move || {
         let mut client = client.borrow_mut();
         client
             .batch_execute(&format!(
-                "TRUNCATE staging; TRUNCATE {table}; TRUNCATE posthog_plugins.event_queue_0;
-                 SELECT posthog_plugins.{consumer}('consumer', label => '1');"
+                "TRUNCATE staging; TRUNCATE {table}; TRUNCATE posthog_plugins.event_queue_0; {chain}"
             ))
             .and_then(|()| client.batch_execute("CHECKPOINT"))
             .expect("the table is emptied");
@@ -135,6 +155,8 @@ fn insert_columns(client: &RefCell<Client>, effort: Effort) -> Storing {
     let subjects = [
         ("no trigger", "columns", from_source("columns")),
         ("attached", "columns_attached", from_source("columns_attached")),
+        (UNCHANGED, "columns_attached", from_source("columns_attached")),
+        ("PL/pgSQL trigger", "columns_by_plpgsql", from_source("columns_by_plpgsql")),
         (ENQUEUED, "columns_attached", from_source("columns_attached")),
         (
             "attached, by `ingest`",

@@ -75,9 +75,10 @@ impl Report {
              event, and how many times as long as without plugins. An event that comes from a client \
              is parsed and compressed in any case. One that comes from another table's column is \
              copied as it lies there, compressed, unless something changes it: then it is \
-             decompressed and compressed again, and that is most of the difference. Any BEFORE ROW \
-             trigger makes `COPY` and `INSERT ... SELECT` insert row by row, whatever it does; the \
-             way around it is to process in the query, or `ingest`.",
+             decompressed and compressed again, and that is most of the difference. Where the \
+             columns are the fields, that goes for each column by itself: one that no plugin looks \
+             at is neither decompressed nor converted. Any BEFORE ROW trigger makes `COPY` insert \
+             row by row, whatever it does.",
         );
         for storing in all {
             self.line(format!("\n{}:\n", storing.way));

@@ -38,13 +38,13 @@ pub fn ingest(events_table: pg_sys::Oid, staging: pg_sys::Oid) -> Result<Ingeste
 }
 
 /// The events table, open and locked as for an INSERT, and the trigger that it is attached by.
-struct Events {
+pub struct Events {
     relation: pg_sys::Relation,
     trigger: *mut pg_sys::Trigger,
 }
 
 impl Events {
-    fn open(id: pg_sys::Oid) -> Result<Self> {
+    pub fn open(id: pg_sys::Oid) -> Result<Self> {
         // SAFETY: the caller may insert into the table. The copy outlives what may become of the
         // cached triggers meanwhile.
         unsafe {
@@ -72,7 +72,7 @@ impl Events {
     }
 
     /// What the trigger is called with for a row.
-    fn call<T>(&self, row: pg_sys::HeapTuple, work: impl FnOnce(&Call) -> T) -> T {
+    pub fn call<T>(&self, row: pg_sys::HeapTuple, work: impl FnOnce(&Call) -> T) -> T {
         let mut data = pg_sys::TriggerData {
             type_: pg_sys::NodeTag::T_TriggerData,
             tg_event: pg_sys::TRIGGER_EVENT_INSERT

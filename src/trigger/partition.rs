@@ -3,7 +3,10 @@
 
 use pgrx::pg_sys;
 
+use super::blame;
 use super::call::Call;
+use crate::backend::Link;
+use crate::error::{Error, Result};
 
 unsafe extern "C-unwind" {
     /// All conditions that the rows of a partition meet, those of the tables it is part of included.
@@ -30,8 +33,33 @@ pub fn key(call: &Call) -> Vec<usize> {
     }
 }
 
+/// The zero-based places of the columns that decide whether a row fits its partition.
+pub struct PartitionKey<'k>(pub &'k [usize]);
+
+impl PartitionKey<'_> {
+    /// An error if the column, which was changed, moves the row to another partition. An update may
+    /// do that.
+    pub fn keep<'l>(
+        &self,
+        call: &Call,
+        row: pg_sys::HeapTuple,
+        column: usize,
+        author: impl FnOnce() -> Option<&'l Link>,
+    ) -> Result<()> {
+        let decides = call.is_insert() && self.0.contains(&column);
+        if !decides || takes(call, row) {
+            return Ok(());
+        }
+        Err(Error::MovesRow {
+            author: blame::name(author()),
+            column: call.column_name(column),
+            partition: call.relation_name(),
+        })
+    }
+}
+
 /// Whether the partition takes the row.
-pub fn takes(call: &Call, row: pg_sys::HeapTuple) -> bool {
+fn takes(call: &Call, row: pg_sys::HeapTuple) -> bool {
     // SAFETY: the relation is open and locked, the row has its columns, and everything made here is
     // freed here, or by the transaction if an error ends it.
     unsafe {

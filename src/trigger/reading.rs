@@ -9,36 +9,18 @@ use super::call::Call;
 use super::column::{Column, Read};
 use super::target::{Fields, Form, Target};
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, TEAM};
 
-/// The team in a row's columns, if that can be told without making an event of it.
-pub fn team(call: &Call, target: &mut Target) -> Option<Option<i32>> {
-    let Form::Fields(fields) = &mut target.form else { return None };
-    fields.take(call);
-    let Some(column) = fields.columns.iter().find(|column| column.name == "team_id") else {
-        return Some(None);
-    };
+/// The team in a row's columns, if that can be told without converting one.
+pub fn team(fields: &Fields) -> Option<Option<i32>> {
+    let column = fields.position(TEAM).and_then(|index| fields.columns.get(index));
+    let Some(column) = column else { return Some(None) };
     let Some(value) = fields.value(column) else { return Some(None) };
     match column.read {
         Read::Int2 => Some(Some((value.value() as i16).into())),
         Read::Int4 => Some(Some(value.value() as i32)),
         Read::Int8 => Some(i32::try_from(value.value() as i64).ok()),
         _ => None,
-    }
-}
-
-/// The event that the row is; `None` if its column is NULL.
-pub fn event<'e>(
-    call: &'e Call,
-    target: &mut Target,
-    record: &'e mut Record,
-) -> Result<Option<Event<'e>>> {
-    match &mut target.form {
-        Form::EventColumn { index, .. } => Ok(event_in_column(call, *index)),
-        Form::Fields(fields) => {
-            fields.take(call);
-            event_of_fields(fields, record).map(|event| Some(Event::of_payload(event)))
-        }
     }
 }
 
@@ -81,7 +63,8 @@ pub unsafe fn stored<'e>(
     }
 }
 
-fn event_in_column(call: &Call, index: usize) -> Option<Event<'_>> {
+/// The event in the row's column; `None` if that is NULL.
+pub fn event_in_column(call: &Call, index: usize) -> Option<Event<'_>> {
     let number = index as i32 + 1;
     let mut is_null = false;
     // SAFETY: the column is one of the relation's, and a jsonb; what it is detoasted to lives as long
@@ -94,7 +77,7 @@ fn event_in_column(call: &Call, index: usize) -> Option<Event<'_>> {
 
 impl Fields {
     /// Takes the row apart.
-    fn take(&mut self, call: &Call) {
+    pub fn take(&mut self, call: &Call) {
         // SAFETY: there is room for every column of the relation.
         unsafe {
             let (values, nulls) = (self.values.as_mut_ptr(), self.nulls.as_mut_ptr());
@@ -103,9 +86,14 @@ impl Fields {
     }
 
     /// The row's value; `None` is NULL.
-    fn value(&self, column: &Column) -> Option<pg_sys::Datum> {
+    pub fn value(&self, column: &Column) -> Option<pg_sys::Datum> {
         let is_there = self.nulls.get(column.index) == Some(&false);
         self.values.get(column.index).copied().filter(|_| is_there)
+    }
+
+    /// Which of the columns has that name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.binary_search_by(|column| column.compare_key(name)).ok()
     }
 }
 
@@ -121,9 +109,19 @@ fn event_of_fields<'e>(fields: &Fields, record: &'e mut Record) -> Result<&'e [u
     Ok(record.finish()?)
 }
 
+/// Whether a value can be read without PostgreSQL's help.
+pub fn is_at_hand(read: &Read, value: pg_sys::Datum) -> bool {
+    match read {
+        Read::Bool | Read::Int2 | Read::Int4 | Read::Int8 | Read::Uuid => true,
+        // SAFETY: a varlena, as values of these types are.
+        Read::Text | Read::Jsonb => unsafe { is_in_place(value) },
+        _ => false,
+    }
+}
+
 /// # Safety
 /// `value` is not null, and of the type that `read` is for.
-unsafe fn write(record: &mut Record, read: &Read, value: pg_sys::Datum) -> Result<()> {
+pub unsafe fn write(record: &mut Record, read: &Read, value: pg_sys::Datum) -> Result<()> {
     match read {
         Read::Bool => record.bool(value.value() as u8 != 0)?,
         Read::Int2 => record.number_i64((value.value() as i16).into())?,
@@ -131,8 +129,7 @@ unsafe fn write(record: &mut Record, read: &Read, value: pg_sys::Datum) -> Resul
         Read::Int8 => record.number_i64(value.value() as i64)?,
         Read::Text => {
             // SAFETY: by contract a varlena.
-            let bytes = unsafe { bytes_of(value) };
-            record.string(std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)?)?;
+            record.string(unsafe { text_of(value)? })?;
         }
         Read::Uuid => {
             // SAFETY: by contract a uuid, which is 16 bytes.
@@ -202,17 +199,36 @@ unsafe fn to_jsonb_of(
 ///
 /// # Safety
 /// `value` is a varlena that is not null. What is returned lives as long as the call.
-unsafe fn bytes_of<'a>(value: pg_sys::Datum) -> &'a [u8] {
+pub unsafe fn bytes_of<'a>(value: pg_sys::Datum) -> &'a [u8] {
     // SAFETY: by contract. What is compressed or stored elsewhere is fetched first; all else has a
     // header of one or four bytes before its content.
     unsafe {
         let mut varlena = value.cast_mut_ptr::<pg_sys::varlena>();
-        if !pgrx::varatt_is_4b_u(varlena) {
+        if !is_in_place(value) {
             varlena = pg_sys::pg_detoast_datum_packed(varlena);
         }
         let content = pgrx::vardata_any(varlena).cast();
         std::slice::from_raw_parts(content, pgrx::varsize_any_exhdr(varlena))
     }
+}
+
+/// The same of a text.
+///
+/// # Safety
+/// As above.
+pub unsafe fn text_of<'a>(value: pg_sys::Datum) -> Result<&'a str> {
+    // SAFETY: by contract.
+    std::str::from_utf8(unsafe { bytes_of(value) }).map_err(|_| Error::NotUtf8)
+}
+
+/// Whether the content of a varlena is neither compressed nor stored elsewhere.
+///
+/// # Safety
+/// As above.
+unsafe fn is_in_place(value: pg_sys::Datum) -> bool {
+    let varlena = value.cast_mut_ptr::<pg_sys::varlena>();
+    // SAFETY: by contract.
+    unsafe { !pgrx::varatt_is_1b_e(varlena) && !pgrx::varatt_is_4b_c(varlena) }
 }
 
 const UUID_LENGTH: usize = 36;

@@ -1,7 +1,7 @@
 //! What a trigger works on, found out once and kept until the table changes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jsonb::Record;
 use pgrx::pg_sys;
@@ -35,6 +35,8 @@ pub struct Fields {
     pub columns: Vec<Column>,
     /// `jsonb_populate_record` for this table, where a column needs it.
     pub populate: *mut pg_sys::FmgrInfo,
+    /// Writes one value at a time.
+    pub one: RefCell<Record>,
     /// The row; kept for its memory.
     pub values: Vec<pg_sys::Datum>,
     pub nulls: Vec<bool>,
@@ -46,8 +48,8 @@ pub struct Fields {
 const MOST_KEPT: usize = 1 << 20;
 
 thread_local! {
-    /// By trigger. Leaked: at the end of the process the server's memory is gone before this.
-    static TARGETS: &'static RefCell<HashMap<pg_sys::Oid, Target>> =
+    /// By trigger; few, so that finding one takes less than hashing. Leaked: at the end of the process the server's memory is gone before this.
+    static TARGETS: &'static RefCell<BTreeMap<u32, Target>> =
         Box::leak(Box::new(RefCell::default()));
 
     static CHANGES: Cell<u64> = const { Cell::new(0) };
@@ -55,7 +57,7 @@ thread_local! {
 
 /// The target of the trigger, from where it is kept or made anew.
 pub fn take(call: &Call) -> Result<Target> {
-    let kept = TARGETS.with(|targets| targets.borrow_mut().remove(&call.trigger().tgoid));
+    let kept = TARGETS.with(|targets| targets.borrow_mut().remove(&call.trigger().tgoid.to_u32()));
     match kept {
         Some(target) if target.relation == call.relation_id() => Ok(target),
         _ => Target::new(call),
@@ -68,7 +70,10 @@ pub fn put_back(call: &Call, mut target: Target) {
         return;
     }
     target.record.shrink_to(MOST_KEPT);
-    TARGETS.with(|targets| targets.borrow_mut().insert(call.trigger().tgoid, target));
+    if let Form::Fields(fields) = &mut target.form {
+        fields.one.get_mut().shrink_to(MOST_KEPT);
+    }
+    TARGETS.with(|targets| targets.borrow_mut().insert(call.trigger().tgoid.to_u32(), target));
 }
 
 impl Target {
@@ -125,6 +130,7 @@ impl Fields {
             Ok(Fields {
                 columns,
                 populate,
+                one: RefCell::new(Record::new(["value"])?),
                 values: vec![pg_sys::Datum::null(); descriptor.len()],
                 nulls: vec![true; descriptor.len()],
                 _memory: memory,

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::capabilities::Capabilities;
 use crate::failure::{Failure, FailureKind};
+use crate::fields::{Given, Patch};
 use crate::host::{Bystander, Host};
 use crate::limits::Limits;
 use crate::machine::{Machine, Tools};
@@ -22,6 +23,8 @@ pub enum Verdict {
     Unchanged,
     /// The event as jsonb.
     Changed(Vec<u8>),
+    /// What became of an event whose fields lie apart.
+    Patched(Patch),
     Discarded,
 }
 
@@ -82,15 +85,15 @@ impl Engine {
 
     /// Runs the program's `processEvent` on an event given as jsonb.
     pub fn process_event(&mut self, program: &Rc<Program>, event: &[u8]) -> Outcome {
-        self.process_event_from(program, event, Instant::now())
+        self.process_event_from(program, Given::Whole(event), Instant::now())
     }
 
-    /// The same for a caller who has just looked at the clock: its time runs from `begin`, unless
+    /// The same for any event, and a caller who has just looked at the clock: its time runs from `begin`, unless
     /// the program has to be set up first.
     pub fn process_event_from(
         &mut self,
         program: &Rc<Program>,
-        event: &[u8],
+        event: Given<'_>,
         begin: Instant,
     ) -> Outcome {
         if let Some(failure) = self.pauses.running(program.id) {
@@ -210,7 +213,7 @@ impl Live {
     fn process_event(
         &mut self,
         program: &Rc<Program>,
-        event: &[u8],
+        event: Given<'_>,
         begin: Instant,
     ) -> Result<Outcome, Failure> {
         self.in_realm(program, |realm, tools, was_ready| {

@@ -9,6 +9,7 @@ use crate::call::{call, drain};
 use crate::engine::{Outcome, Verdict};
 use crate::exports::{Exports, Kept};
 use crate::failure::{Failure, FailureKind};
+use crate::fields::Given;
 use crate::machine::{Machine, Tools};
 use crate::program::Program;
 use crate::value::{self, Lent, Returned, Unrepresentable, is_falsy};
@@ -87,8 +88,8 @@ impl Realm {
         })
     }
 
-    /// Runs `processEvent` on an event given as jsonb.
-    pub(crate) fn process_event(&self, event: &[u8], tools: &Tools, begin: Instant) -> Outcome {
+    /// Runs `processEvent` on an event.
+    pub(crate) fn process_event(&self, event: Given<'_>, tools: &Tools, begin: Instant) -> Outcome {
         self.world.context.with(|ctx| {
             tools.enter_at(&ctx, begin);
             let event = Lent::new(&tools.views, event);
@@ -178,7 +179,7 @@ fn write_back<'js>(
     tools: &Tools,
 ) -> Result<(Verdict, Option<Failure>), Failure> {
     let Tools { views, limits, watch, .. } = tools;
-    let Returned { bytes, team_changed } =
+    let Returned { verdict, team_changed } =
         match value::write_event(ctx, value, given, event, views, limits, watch) {
             Ok(returned) => returned,
             Err(Unrepresentable::Exception) => return Err(tools.failure(ctx)),
@@ -186,7 +187,6 @@ fn write_back<'js>(
                 return Err(Failure::new(FailureKind::BadResult, why));
             }
         };
-    let verdict = bytes.map_or(Verdict::Unchanged, Verdict::Changed);
     let failure = team_changed.then(|| {
         let message = "IllegalOperationError: a plugin cannot change team_id";
         Failure::new(FailureKind::TeamChanged, message)

@@ -5,10 +5,12 @@
 
 mod common;
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use common::apart::Apart;
 use common::{Bench, after, program, to_json, to_jsonb};
-use engine::{FailureKind, Limits, Outcome, Verdict};
+use engine::{FailureKind, Given, Limits, Outcome, Verdict};
 use serde_json::json;
 
 /// How the plugin comes by what it then calls `e`. All but the first are views.
@@ -22,6 +24,13 @@ const WAYS: [(&str, &str); 5] = [
     ),
     ("a view of an earlier call", "kept"),
 ];
+
+/// How the event lies in memory.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Whole,
+    Apart,
+}
 
 /// Says all there is to say of a value.
 const DESCRIBE: &str = r#"
@@ -86,7 +95,7 @@ struct Seen {
 }
 
 /// Runs a snippet on what one of the ways leads to. `after` is what happens to the result.
-fn run(snippet: &str, way: &str, after: &str, event: &str) -> Seen {
+fn run(snippet: &str, way: &str, form: Form, after: &str, event: &str) -> Seen {
     let script = format!(
         "{DESCRIBE}
         const TEXT = {};
@@ -102,17 +111,38 @@ fn run(snippet: &str, way: &str, after: &str, event: &str) -> Seen {
     );
     let mut bench =
         Bench::with_limits(Limits { call: Duration::from_secs(60), ..Limits::default() });
-    let program = program(1, &script);
+    let program = Rc::new(program(1, &script));
+    let whole = to_jsonb(event);
+    let apart = Apart::new(&whole);
+    let mut run = || {
+        let given = match form {
+            Form::Whole => Given::Whole(&whole),
+            Form::Apart => Given::Fields(&apart),
+        };
+        bench.engine.process_event_from(&program, given, Instant::now())
+    };
     if way == "kept" {
-        bench.run(&program, event);
+        run();
     }
-    let outcome = bench.run(&program, event);
+    let outcome = run();
     let after = match &outcome.verdict {
-        Verdict::Unchanged => Some(to_jsonb(event)),
+        Verdict::Unchanged => Some(whole.clone()),
         Verdict::Changed(bytes) => Some(bytes.clone()),
+        Verdict::Patched(patch) => Some(apart.patched(patch)),
         Verdict::Discarded => None,
     };
     Seen { lines: bench.lines(), outcome, after }
+}
+
+/// The snippet on an ordinary object, and on all kinds of views.
+fn runs(snippet: &str, after: &str, event: &str) -> ((String, Seen), Vec<(String, Seen)>) {
+    let [plain, views @ ..] = WAYS;
+    let run = |(name, way): (&str, &str), form| {
+        (format!("{name}, {form:?}"), run(snippet, way, form, after, event))
+    };
+    let views =
+        views.iter().flat_map(|view| [Form::Whole, Form::Apart].map(|form| run(*view, form)));
+    (run(plain, Form::Whole), views.collect())
 }
 
 fn snippets() -> impl Iterator<Item = &'static str> {
@@ -131,7 +161,7 @@ fn javascript_sees_no_difference() {
     let event = event();
     let mut different = Vec::new();
     for snippet in snippets() {
-        let [plain, views @ ..] = WAYS.map(|(name, way)| (name, run(snippet, way, after, &event)));
+        let (plain, views) = runs(snippet, after, &event);
         assert!(plain.1.lines.len() >= 2, "{snippet}: {:?}", plain.1.outcome.failure);
         for (name, view) in views {
             if view.lines != plain.1.lines {
@@ -154,8 +184,7 @@ fn the_same_goes_back() {
             "try { snippet(e) } catch {} return e",
             "let said; try { said = snippet(e) } catch {} return { event: 'made', said }",
         ] {
-            let [plain, views @ ..] =
-                WAYS.map(|(name, way)| (name, run(snippet, way, after, &event)));
+            let (plain, views) = runs(snippet, after, &event);
             for (name, view) in views {
                 let failures = [&plain.1, &view].map(|seen| {
                     seen.outcome.failure.as_ref().map(|failure| (failure.kind, &failure.message))

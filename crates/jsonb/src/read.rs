@@ -71,6 +71,19 @@ impl<'a> Ref<'a> {
 }
 
 impl Ref<'_> {
+    /// Whether both are the same bytes: numbers that are spelt differently (1.5 and 1.50) are not.
+    pub fn is_identical(&self, other: &Ref<'_>) -> bool {
+        match (self, other) {
+            (Ref::Null, Ref::Null) => true,
+            (Ref::Bool(a), Ref::Bool(b)) => a == b,
+            (Ref::String(a), Ref::String(b)) => a == b,
+            (Ref::Number(a), Ref::Number(b)) => a.as_bytes() == b.as_bytes(),
+            (Ref::Array(a), Ref::Array(b)) => a.as_bytes() == b.as_bytes(),
+            (Ref::Object(a), Ref::Object(b)) => a.as_bytes() == b.as_bytes(),
+            _ => false,
+        }
+    }
+
     /// Whether arrays and objects nest deeper here than so many levels. Looks at entries only.
     pub fn is_deeper_than(&self, levels: usize) -> Result<bool> {
         match self {

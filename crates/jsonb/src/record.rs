@@ -4,7 +4,7 @@
 use crate::decimal::Decimal;
 use crate::layout::{Entry, Kind, LENGTH_MASK, OBJECT_FLAG, OFFSET_STRIDE, WORD, align};
 use crate::numeric::{Header, varlena_word};
-use crate::{Error, Limits, Ref, Result};
+use crate::{Document, Error, Limits, Object, Ref, Result};
 
 /// Writes objects that have the same keys, one after the other into the same memory.
 ///
@@ -55,6 +55,14 @@ impl Record {
             return Err(Error::TooLarge { limit: limits.size });
         }
         Ok(Record { beginning, pairs: keys.len(), payload: Vec::new(), values: 0 })
+    }
+
+    /// An object with the keys, whose values mean nothing.
+    pub fn keys(&self) -> Result<Object<'_>> {
+        match Document::new(&self.beginning)?.root() {
+            Ref::Object(keys) => Ok(keys),
+            _ => Err(Error::Misplaced("a record that is no object")),
+        }
     }
 
     /// Begins the next object; its values follow in the order of the keys.

@@ -85,6 +85,64 @@ fn keys_come_in_the_order_of_jsonb_and_once() {
 }
 
 #[test]
+fn a_record_tells_its_keys_before_it_has_values() {
+    for count in [0, 1, 31, 32, 33, 100] {
+        let mut keys: Vec<String> = (0..count).map(|number| format!("key {number}")).collect();
+        keys.sort_by_key(|key| (key.len(), key.clone()));
+        let mut record = Record::new(keys.iter().map(String::as_str)).unwrap();
+        let told: Vec<&str> = record.keys().unwrap().keys().map(Result::unwrap).collect();
+        assert_eq!(told, keys);
+        record.begin();
+        keys.iter().for_each(|_| record.number_i64(1).unwrap());
+        let Ref::Object(object) = Document::new(record.finish().unwrap()).unwrap().root() else {
+            panic!()
+        };
+        let of_object = object.key_bytes().map(|(entries, text)| (entries.to_vec(), text.to_vec()));
+        assert_eq!(
+            of_object,
+            record
+                .keys()
+                .unwrap()
+                .key_bytes()
+                .map(|(entries, text)| (entries.to_vec(), text.to_vec()))
+        );
+    }
+}
+
+#[test]
+fn identical_are_values_of_the_same_bytes() {
+    let values = |writer: &mut Writer| {
+        writer.null()?;
+        writer.bool(true)?;
+        writer.bool(false)?;
+        writer.string("1")?;
+        writer.number_i64(1)?;
+        writer.number_f64(1.5)?;
+        writer.begin_array()?;
+        writer.end()?;
+        writer.begin_array()?;
+        writer.number_i64(1)?;
+        writer.end()?;
+        writer.begin_object()?;
+        writer.end()
+    };
+    let mut writer = Writer::new();
+    writer.begin_array().unwrap();
+    values(&mut writer).unwrap();
+    values(&mut writer).unwrap();
+    writer.end().unwrap();
+    let payload = writer.take().unwrap();
+    let Ref::Array(array) = Document::new(&payload).unwrap().root() else { panic!() };
+    let all: Vec<Ref<'_>> = array.iter().map(Result::unwrap).collect();
+    let kinds = all.len() / 2;
+    for (a, one) in all.iter().enumerate() {
+        for (b, other) in all.iter().enumerate() {
+            assert_eq!(one.is_identical(other), a % kinds == b % kinds, "{one:?} {other:?}");
+        }
+    }
+}
+
+#[test]
 fn a_record_has_a_value_for_each_key_and_no_more() {
     let mut record = Record::new(["a", "b"]).unwrap();
     assert!(record.finish().is_err(), "it was not begun");

@@ -4,6 +4,7 @@
 
 pub mod catalog;
 mod cluster;
+pub mod columns;
 pub mod counter;
 mod environment;
 pub mod keeper;

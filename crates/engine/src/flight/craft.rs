@@ -19,6 +19,7 @@ use crate::call::{is_thenable, run_jobs};
 use crate::capabilities::METHODS;
 use crate::exports::{Exports, Kept};
 use crate::failure::{Failure, FailureKind};
+use crate::fields::Given;
 use crate::globals;
 use crate::host::Host;
 use crate::http::Answer;
@@ -134,8 +135,11 @@ impl Craft {
             return Ok(());
         };
         let Tools { views, limits, .. } = self.tools();
-        let lent: Vec<Lent<'_>> =
-            call.documents().into_iter().map(|document| Lent::new(views, document)).collect();
+        let lent: Vec<Lent<'_>> = call
+            .documents()
+            .into_iter()
+            .map(|document| Lent::new(views, Given::Whole(document)))
+            .collect();
         let flown = self.begin_slice(calls, number, |ctx| {
             let documents = lent.iter().map(|document| views.event(ctx, document, limits));
             let documents = documents.collect::<JsResult<_>>()?;

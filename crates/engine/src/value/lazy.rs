@@ -11,6 +11,7 @@ mod class;
 mod compare;
 mod convert;
 mod keys;
+mod members;
 mod source;
 mod view;
 
@@ -23,9 +24,10 @@ use rquickjs::{Ctx, Error, Result, Value, qjs};
 
 pub(super) use compare::{Prototypes, is_untouched};
 use keys::KeySets;
+pub(super) use members::Members;
 pub(crate) use source::Lent;
 pub(super) use source::Source;
-pub(super) use view::{Slot, View, original};
+pub(super) use view::{Slot, View};
 
 use crate::allocator::Meter;
 use crate::limits::Limits;

@@ -21,14 +21,15 @@ use super::lazy::{Lent, Prototypes, Source, Views};
 use super::raw::{Key, Raw};
 use super::text::storable;
 
+use crate::engine::Verdict;
+use crate::fields::Patch;
 use crate::limits::Limits;
 use crate::watch::Watch;
 
 /// The event as a plugin left it.
 pub(crate) struct Returned {
-    /// `None` when it is what it was.
-    pub(crate) bytes: Option<Vec<u8>>,
-    /// The plugin had changed `team_id`; the bytes hold the original one.
+    pub(crate) verdict: Verdict,
+    /// The plugin had changed `team_id`; the verdict holds the original one.
     pub(crate) team_changed: bool,
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn write_event<'js>(
         && view.is_all_of(original.source())
         && event.is_untouched(view, prototypes)
     {
-        return Ok(Returned { bytes: None, team_changed: false });
+        return Ok(Returned { verdict: Verdict::Unchanged, team_changed: false });
     }
     let mut writing = Writing {
         ctx,
@@ -84,13 +85,17 @@ pub(crate) fn write_event<'js>(
         watch,
         written: 0,
         team_changed: false,
+        kept: original.source().fields().map(|fields| vec![false; fields.keys().len()]),
     };
     let written = writing.event(event, given);
-    let Writing { team_changed, mut out, .. } = writing;
+    let Writing { team_changed, mut out, kept, .. } = writing;
     let bytes = written.and_then(|()| Ok(out.take()?));
     views.keep_writer(out);
-    let bytes = Some(bytes?).filter(|bytes| !original.source().is(bytes));
-    Ok(Returned { bytes, team_changed })
+    let verdict = match (original.source().fields(), kept) {
+        (Some(fields), Some(kept)) => Patch::new(fields, &kept, bytes?)?.map(Verdict::Patched),
+        _ => Some(bytes?).filter(|bytes| !original.source().is(bytes)).map(Verdict::Changed),
+    };
+    Ok(Returned { verdict: verdict.unwrap_or(Verdict::Unchanged), team_changed })
 }
 
 /// What stands, or stood, in the place of a value in the original.
@@ -121,6 +126,8 @@ struct Writing<'a, 'js> {
     /// About how many bytes are written, to stop long before the writer's own limits.
     written: usize,
     team_changed: bool,
+    /// Which fields are as they were and not written, where they lie apart.
+    kept: Option<Vec<bool>>,
 }
 
 type Written = std::result::Result<(), Unrepresentable>;
@@ -266,7 +273,8 @@ impl<'a, 'js> Writing<'a, 'js> {
     ) -> std::result::Result<bool, Unrepresentable> {
         let Some(prototypes) = self.prototypes else { return Ok(false) };
         let Some(view) = value.view(self.views) else { return Ok(false) };
-        if !value.is_untouched(view, prototypes) {
+        // The members of an event whose fields lie apart are no bytes that could be copied.
+        if view.is_of_fields() || !value.is_untouched(view, prototypes) {
             return Ok(false);
         }
         first(self)?;

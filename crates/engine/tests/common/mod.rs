@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file uses its own part of this.
 #![allow(clippy::unwrap_used)] // A panic here is the report of a test.
 
+pub mod apart;
 pub mod sky;
 
 use std::cell::{Cell, RefCell};
@@ -84,6 +85,7 @@ pub fn after(outcome: &Outcome, before: &str) -> Option<serde_json::Value> {
     match &outcome.verdict {
         Verdict::Unchanged => Some(serde_json::from_str(before).unwrap()),
         Verdict::Changed(bytes) => Some(to_json(bytes)),
+        Verdict::Patched(_) => panic!("the event was whole"),
         Verdict::Discarded => None,
     }
 }

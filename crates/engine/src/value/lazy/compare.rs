@@ -7,7 +7,7 @@ use jsonb::{Array, Ref};
 use rquickjs::qjs;
 
 use super::class::OBJECT;
-use super::view::{Slot, View, original};
+use super::view::{Slot, View};
 use super::{Source, Views};
 
 /// QuickJS's number for arrays, which has no public name.
@@ -68,11 +68,11 @@ pub(in crate::value) unsafe fn is_untouched(
 /// The view is alive, and holds what its slots say.
 unsafe fn are_untouched(ctx: *mut qjs::JSContext, prototypes: Prototypes, view: &View) -> bool {
     let source = view.source();
-    let Ok(object) = view.object(source) else { return false };
+    let Ok(members) = view.members(source) else { return false };
     view.slots().iter().enumerate().all(|(pair, slot)| match slot.get() {
         // SAFETY: a tag check.
         Slot::Read(value) if unsafe { qjs::JS_IsObject(value) } => {
-            let Ok(before) = original(&object, pair) else { return false };
+            let Ok(before) = members.original(pair) else { return false };
             // SAFETY: held meanwhile: an error of the engine's own may come to the plugin's ears,
             // who then lets go of it.
             unsafe {

@@ -19,12 +19,14 @@ pub(super) struct Room {
     pub(super) levels: usize,
     /// How long an array may be.
     pub(super) elements: usize,
+    /// The field that it is in, where they lie apart.
+    pub(super) field: Option<usize>,
 }
 
 /// The event itself: an owned value, or the exception marker with the exception pending.
 pub(super) fn root(ctx: *mut qjs::JSContext, source: &Rc<Source>, limits: &Limits) -> qjs::JSValue {
     let elements = limits.memory / size_of::<qjs::JSValue>();
-    let room = Room { levels: limits.depth, elements };
+    let room = Room { levels: limits.depth, elements, field: None };
     match source.root() {
         Ok(root) => value(ctx, source, root, room),
         Err(_) => malformed(ctx),

@@ -1,24 +1,35 @@
-//! The bytes under the views of one call. They are the caller's, and lent for the call; a plugin
-//! that keeps a view beyond it makes them be copied, once.
+//! What the views of one call stand on: the bytes of an event, or fields that lie apart. They are
+//! the caller's, and lent for the call; a plugin that keeps a view beyond it makes them be copied,
+//! once.
 
 use std::cell::{Cell, OnceCell};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::rc::Rc;
-use std::slice;
 
-use jsonb::{Document, Object, Ref};
+use jsonb::{Document, Object, Ref, Writer};
 use rquickjs::qjs;
 
 use super::Views;
 use super::block::Block;
+use super::members::{BEYOND, Members};
+use crate::fields::{Fields, Given};
 
-/// The bytes of an event, for as long as there are views on them.
+/// An event, for as long as there are views on it.
 pub(in crate::value) struct Source {
     views: Rc<Views>,
-    /// The lent bytes; none after the call.
-    lent: Cell<(*const u8, usize)>,
+    lent: Cell<Loan>,
+    /// The event as one document, once it had to be copied.
     kept: OnceCell<Block<u8>>,
+    /// Whether its fields lie apart; they do not any more once it is kept.
+    has_fields: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Loan {
+    Whole(*const [u8]),
+    Fields(*const dyn Fields),
+    Over,
 }
 
 impl Source {
@@ -26,15 +37,23 @@ impl Source {
         &self.views
     }
 
+    /// The event as one document; of one whose fields lie apart there is none.
     fn bytes(&self) -> &[u8] {
-        match self.kept.get() {
-            Some(kept) => kept,
-            None => {
-                let (start, length) = self.lent.get();
-                // SAFETY: set from a slice that outlives the `Lent`, whose end takes it back. That
-                // runs when no JavaScript does, hence while nobody holds a reference from here.
-                unsafe { slice::from_raw_parts(start, length) }
-            }
+        match (self.kept.get(), self.lent.get()) {
+            (Some(kept), _) => kept,
+            // SAFETY: set from a slice that outlives the `Lent`, whose end takes it back. That
+            // runs when no JavaScript does, hence while nobody holds a reference from here.
+            (None, Loan::Whole(bytes)) => unsafe { &*bytes },
+            (None, _) => &[],
+        }
+    }
+
+    /// The fields, where they lie apart.
+    pub(in crate::value) fn fields(&self) -> Option<&dyn Fields> {
+        match self.lent.get() {
+            // SAFETY: as above.
+            Loan::Fields(fields) => Some(unsafe { &*fields }),
+            _ => None,
         }
     }
 
@@ -43,65 +62,146 @@ impl Source {
         self.bytes() == bytes
     }
 
-    /// The whole event.
+    /// The whole event. Where its fields lie apart it is only their keys.
     pub(in crate::value) fn root(&self) -> jsonb::Result<Ref<'_>> {
-        Document::new(self.bytes()).map(|event| event.root())
+        match self.fields() {
+            Some(fields) => Ok(Ref::Object(fields.keys())),
+            None => Document::new(self.bytes()).map(|event| event.root()),
+        }
+    }
+
+    /// The fields of the event, wherever they lie. An error for one that is no object.
+    pub(in crate::value) fn members(&self) -> jsonb::Result<Members<'_>> {
+        if let Some(fields) = self.fields() {
+            return Ok(Members::Apart(fields));
+        }
+        match self.root()? {
+            Ref::Object(object) => Ok(Members::Together(object)),
+            _ => Err(jsonb::Error::Malformed("an event that is no object")),
+        }
     }
 
     /// The object at a place.
     pub(super) fn object(&self, place: &Place) -> jsonb::Result<Object<'_>> {
-        let malformed = jsonb::Error::Malformed("a view beyond its event");
-        match Document::new(self.bytes().get(place.0.clone()).ok_or(malformed)?)?.root() {
+        let bytes = self.container(place.field)?;
+        let bytes = match self.is_event_of_fields(place) {
+            true => bytes,
+            false => bytes.get(place.range.clone()).ok_or(BEYOND)?,
+        };
+        match Document::new(bytes)?.root() {
             Ref::Object(object) => Ok(object),
-            _ => Err(malformed),
+            _ => Err(BEYOND),
         }
     }
 
-    /// Where an object of this source lies.
-    pub(super) fn place(&self, object: &Object<'_>) -> Place {
-        let start = object.as_bytes().as_ptr().addr().wrapping_sub(self.bytes().as_ptr().addr());
-        Place(start..start.wrapping_add(object.as_bytes().len()))
+    /// The members of the object at a place.
+    pub(super) fn members_at(&self, place: &Place) -> jsonb::Result<Members<'_>> {
+        match self.is_event_of_fields(place) {
+            true => self.members(),
+            false => self.object(place).map(Members::Together),
+        }
+    }
+
+    /// Whether that is the event itself, and its fields lie apart or did so.
+    pub(super) fn is_event_of_fields(&self, place: &Place) -> bool {
+        self.has_fields && place.field.is_none()
+    }
+
+    /// Where an object lies that is in that field, or anywhere in an event that is one document.
+    pub(super) fn place(&self, object: &Object<'_>, field: Option<usize>) -> Place {
+        let bytes = self.container(field).unwrap_or_default();
+        let start = object.as_bytes().as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+        Place { field, range: start..start.wrapping_add(object.as_bytes().len()) }
+    }
+
+    fn container(&self, field: Option<usize>) -> jsonb::Result<&[u8]> {
+        let container = match (field, self.fields()) {
+            (None, None) => return Ok(self.bytes()),
+            (None, Some(fields)) => Ref::Object(fields.keys()),
+            (Some(field), Some(fields)) => fields.value(field)?,
+            (Some(field), None) => self.members()?.original(field)?,
+        };
+        match container {
+            Ref::Object(object) => Ok(object.as_bytes()),
+            Ref::Array(array) => Ok(array.as_bytes()),
+            _ => Err(BEYOND),
+        }
     }
 
     /// Copies what is lent, for the views that are left. Whether there was memory for it.
     fn keep(&self) -> bool {
-        if self.lent.get().1 == 0 {
-            return true;
-        }
-        let bytes = self.bytes().iter().copied();
+        let together;
+        let bytes = match self.lent.get() {
+            Loan::Over => return true,
+            Loan::Whole(_) => self.bytes(),
+            // Nothing is asked of a host that is on its way out.
+            Loan::Fields(_) if std::thread::panicking() => return false,
+            Loan::Fields(_) => match self.members().and_then(put_together) {
+                Ok(event) => {
+                    together = event;
+                    together.as_slice()
+                }
+                Err(_) => return false,
+            },
+        };
         // SAFETY: views are left, so their runtime is alive; sources go before it does.
-        match unsafe { Block::new(self.views.runtime.get(), bytes) } {
+        match unsafe { Block::new(self.views.runtime.get(), bytes.iter().copied()) } {
             Some(block) => self.kept.set(block).is_ok(),
             None => false,
         }
     }
 
     fn give_back(&self) {
-        let nothing: &[u8] = &[];
-        self.lent.set((nothing.as_ptr(), 0));
+        self.lent.set(Loan::Over);
     }
+}
+
+fn put_together(members: Members<'_>) -> jsonb::Result<Vec<u8>> {
+    let mut out = Writer::new();
+    out.begin_object()?;
+    for pair in 0..members.keys().len() {
+        out.key(members.key(pair)?)?;
+        out.splice(members.original(pair)?)?;
+    }
+    out.end()?;
+    out.take()
 }
 
 /// The bytes of an object inside its source.
 #[derive(PartialEq, Eq)]
-pub(super) struct Place(Range<usize>);
+pub(super) struct Place {
+    /// The field that it is in, where they lie apart and it is not the event itself.
+    field: Option<usize>,
+    range: Range<usize>,
+}
 
 impl Place {
     pub(super) fn is_first(&self) -> bool {
-        self.0.start == 0
+        self.field.is_none() && self.range.start == 0
     }
 }
 
-/// An event's bytes, lent to the views of one call.
+/// An event, lent to the views of one call.
 pub(crate) struct Lent<'e> {
     source: Rc<Source>,
     event: PhantomData<&'e [u8]>,
 }
 
 impl<'e> Lent<'e> {
-    pub(crate) fn new(views: &Rc<Views>, event: &'e [u8]) -> Self {
-        let lent = Cell::new((event.as_ptr(), event.len()));
-        let source = Source { views: views.clone(), lent, kept: OnceCell::new() };
+    pub(crate) fn new(views: &Rc<Views>, event: Given<'e>) -> Self {
+        let lent = match event {
+            Given::Whole(bytes) => Loan::Whole(bytes),
+            // SAFETY: only the lifetime changes. The end of the `Lent`, which that of the fields
+            // outlasts, takes them back.
+            Given::Fields(fields) => Loan::Fields(unsafe {
+                std::mem::transmute::<*const (dyn Fields + 'e), *const (dyn Fields + 'static)>(
+                    fields,
+                )
+            }),
+        };
+        let has_fields = matches!(lent, Loan::Fields(_));
+        let (lent, kept) = (Cell::new(lent), OnceCell::new());
+        let source = Source { views: views.clone(), lent, kept, has_fields };
         Lent { source: Rc::new(source), event: PhantomData }
     }
 

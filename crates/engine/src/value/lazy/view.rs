@@ -10,12 +10,13 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use jsonb::{Object, Ref};
+use jsonb::Object;
 use rquickjs::qjs;
 
 use super::block::Block;
 use super::convert::{self, Room};
 use super::keys::{self, KeySet, Lookup};
+use super::members::Members;
 use super::source::{Place, Source};
 
 pub(in crate::value) struct View {
@@ -113,7 +114,7 @@ impl View {
             if !qjs::JS_IsException(value) {
                 let view = View {
                     source: source.clone(),
-                    place: source.place(object),
+                    place: source.place(object, room.field),
                     room,
                     keys,
                     slots,
@@ -146,6 +147,16 @@ impl View {
         source.object(&self.place)
     }
 
+    /// The members of that object.
+    pub(in crate::value) fn members<'s>(&self, source: &'s Source) -> jsonb::Result<Members<'s>> {
+        source.members_at(&self.place)
+    }
+
+    /// Whether the members lie apart, or did so.
+    pub(in crate::value) fn is_of_fields(&self) -> bool {
+        self.source.is_event_of_fields(&self.place)
+    }
+
     /// Whether this is the view of the whole event.
     pub(in crate::value) fn is_all_of(&self, source: &Source) -> bool {
         std::ptr::eq(&*self.source, source) && self.place.is_first()
@@ -164,7 +175,8 @@ impl View {
 
     /// Whether this is the view of that object.
     pub(in crate::value) fn is_of(&self, source: &Source, object: &Object<'_>) -> bool {
-        std::ptr::eq(&*self.source, source) && source.place(object) == self.place
+        std::ptr::eq(&*self.source, source)
+            && self.object(source).is_ok_and(|own| std::ptr::eq(own.as_bytes(), object.as_bytes()))
     }
 
     /// Whether the slots say what the properties are.
@@ -238,9 +250,11 @@ impl View {
                 Slot::Read(value) | Slot::Written(value) => Ok(qjs::JS_DupValue(ctx, value)),
                 Slot::Deleted => Ok(qjs::JS_UNDEFINED),
                 Slot::Untouched => {
-                    let value = match self.object(&self.source).and_then(|it| it.value(pair)) {
-                        Ok(Some(value)) => convert::value(ctx, &self.source, value, self.room),
-                        _ => convert::malformed(ctx),
+                    let field = if self.is_of_fields() { Some(pair) } else { self.room.field };
+                    let room = Room { field, ..self.room };
+                    let value = match self.members(&self.source).and_then(|it| it.original(pair)) {
+                        Ok(value) => convert::value(ctx, &self.source, value, room),
+                        Err(_) => convert::malformed(ctx),
                     };
                     if qjs::JS_IsException(value) {
                         return Err(Thrown);
@@ -307,9 +321,4 @@ impl View {
             }
         }
     }
-}
-
-/// The value of a pair, as it lies in the event.
-pub(in crate::value) fn original<'s>(object: &Object<'s>, pair: usize) -> jsonb::Result<Ref<'s>> {
-    object.value(pair)?.ok_or(jsonb::Error::Malformed("a view beyond its event"))
 }

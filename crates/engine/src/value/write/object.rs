@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::ops::Range;
+use std::ptr::addr_eq;
 
-use jsonb::{Object, Pairs, Ref};
+use jsonb::{Pairs, Ref};
 use rquickjs::qjs;
 
 use super::{Before, ENTRY_BYTES, Unrepresentable, Writing, Written};
-use crate::value::lazy::{Slot, View, original};
+use crate::value::lazy::{Members, Slot, View};
 use crate::value::raw::{Key, Raw};
 use crate::value::text::storable;
 
@@ -19,19 +20,22 @@ impl<'a, 'js> Writing<'a, 'js> {
         before: Option<&Before<'a, 'js, '_>>,
     ) -> Written {
         let (members, seen) = match before {
-            Some(Before { value: Ref::Object(members), view }) => (Some(*members), view.as_ref()),
+            Some(Before { value: Ref::Object(members), view }) => {
+                let members = match self.is_at_event() {
+                    true => self.original.members()?,
+                    false => Members::Together(*members),
+                };
+                (Some(members), view.as_ref())
+            }
             _ => (None, None),
         };
-        let mut team = match self.ancestors.len() {
-            1 => Team::Of(members),
-            _ => Team::None,
-        };
+        let mut team = if self.is_at_event() { Team::Of(members) } else { Team::None };
         self.out.begin_object()?;
         match object.view(self.views) {
             Some(view) if view.holds_its_properties() => self.view(object, view, &mut team)?,
             Some(view) => {
                 let source = view.source().clone();
-                self.seen(object, view.object(&source)?, view, &mut team)?;
+                self.seen(object, view.members(&source)?, view, &mut team)?;
             }
             None => match (members, seen.and_then(|seen| seen.view(self.views))) {
                 (Some(members), Some(view)) => self.seen(object, members, view, &mut team)?,
@@ -49,10 +53,9 @@ impl<'a, 'js> Writing<'a, 'js> {
     /// way; what is written is what there was at first, as it is in its turn.
     fn view(&mut self, object: &Raw<'a, 'js>, view: &View, team: &mut Team<'_>) -> Written {
         let (source, keys) = (view.source().clone(), view.keys().clone());
-        let members = view.object(&source)?;
+        let members = view.members(&source)?;
         let levels_left = self.limits.depth - (self.ancestors.len() - 1);
-        let can_be_copied =
-            self.prototypes.is_some() && !Ref::Object(members).is_deeper_than(levels_left)?;
+        let can_be_copied = self.prototypes.is_some() && !members.are_deeper_than(levels_left)?;
         let is_given = view.is_all_of(self.original);
         let deleted: Vec<usize> = view.deleted().collect();
         let mut added = self.added(view, members)?.into_iter().peekable();
@@ -103,8 +106,9 @@ impl<'a, 'js> Writing<'a, 'js> {
     fn added(
         &self,
         view: &View,
-        members: Object<'_>,
+        members: Members<'_>,
     ) -> std::result::Result<Vec<(usize, Key<'a, 'js>)>, Unrepresentable> {
+        let members = members.keys();
         let keys = view.added_keys(self.ctx.as_raw().as_ptr()).into_iter();
         // SAFETY: the references are new, and ours.
         let mut added: Vec<_> =
@@ -123,7 +127,7 @@ impl<'a, 'js> Writing<'a, 'js> {
     fn unseen(
         &mut self,
         object: &Raw<'a, 'js>,
-        members: Option<Object<'_>>,
+        members: Option<Members<'_>>,
         team: &mut Team<'_>,
     ) -> Written {
         let mut originals = members.map(Originals::of);
@@ -138,7 +142,7 @@ impl<'a, 'js> Writing<'a, 'js> {
     fn seen(
         &mut self,
         object: &Raw<'a, 'js>,
-        members: Object<'_>,
+        members: Members<'_>,
         view: &View,
         team: &mut Team<'_>,
     ) -> Written {
@@ -175,15 +179,19 @@ impl<'a, 'js> Writing<'a, 'js> {
     /// Writes the property that a pair of the original has become.
     fn member(
         &mut self,
-        members: &Object<'_>,
+        members: &Members<'_>,
         view: &View,
         pair: usize,
         member: Raw<'a, 'js>,
     ) -> Written {
-        let name = members.key(pair)?.unwrap_or_default();
+        let name = members.key(pair)?;
+        let original = members.original(pair)?;
+        if self.keeps(*members) && self.is_original(&member, original) {
+            return self.copy(*members, pair..pair + 1);
+        }
         // SAFETY: the view holds the value.
         let seen = view.seen(pair).map(|seen| unsafe { Raw::again(self.ctx, seen) });
-        let before = Before { value: original(members, pair)?, view: seen };
+        let before = Before { value: original, view: seen };
         self.property(name, member, Some(&before))
     }
 
@@ -245,11 +253,40 @@ impl<'a, 'js> Writing<'a, 'js> {
             Some(Ref::Array(_) | Ref::Object(_)) => now.is_object(),
         };
         self.team_changed |= !kept;
-        if let Some(team) = before {
-            self.out.key("team_id")?;
-            self.out.splice(team)?;
+        match (before, &mut self.kept) {
+            (None, _) => {}
+            (Some(_), Some(kept)) => {
+                if let Ok(field) = self.original.members()?.keys().find("team_id")? {
+                    kept[field] = true;
+                }
+            }
+            (Some(team), None) => {
+                self.out.key("team_id")?;
+                self.out.splice(team)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether what is being written is the event itself.
+    fn is_at_event(&self) -> bool {
+        self.ancestors.len() == 1
+    }
+
+    /// Whether these members need not be written to stay what they are.
+    fn keeps(&self, members: Members<'_>) -> bool {
+        let is_given = |fields| self.original.fields().is_some_and(|own| addr_eq(own, fields));
+        self.is_at_event() && matches!(members, Members::Apart(fields) if is_given(fields))
+    }
+
+    /// Whether a member is the view of that object of the event, and nobody touched it.
+    fn is_original(&self, member: &Raw<'a, 'js>, object: Ref<'_>) -> bool {
+        match (self.prototypes, member.view(self.views), object) {
+            (Some(prototypes), Some(view), Ref::Object(object)) => {
+                view.is_of(self.original, &object) && member.is_untouched(view, prototypes)
+            }
+            _ => false,
+        }
     }
 
     /// Has a pair copied, together with its neighbours.
@@ -269,21 +306,35 @@ impl<'a, 'js> Writing<'a, 'js> {
         }
     }
 
-    fn copy(&mut self, members: Object<'_>, pairs: Range<usize>) -> Written {
+    fn copy(&mut self, members: Members<'_>, pairs: Range<usize>) -> Written {
+        let is_kept = self.keeps(members);
+        if let Some(kept) = self.kept.as_mut().filter(|_| is_kept) {
+            kept[pairs].fill(true);
+            return Ok(());
+        }
         let entries = pairs.len() * ENTRY_BYTES;
-        let bytes = self.out.splice_pairs(members, pairs)?;
+        let bytes = match members {
+            Members::Together(object) => self.out.splice_pairs(object, pairs)?,
+            Members::Apart(_) => {
+                for pair in pairs {
+                    self.out.key(members.key(pair)?)?;
+                    self.out.splice(members.original(pair)?)?;
+                }
+                0
+            }
+        };
         self.account(entries + bytes)
     }
 }
 
 /// Neighbouring pairs of an original that are to be copied.
 struct Run<'o> {
-    members: Object<'o>,
+    members: Members<'o>,
     pairs: Range<usize>,
 }
 
 impl<'o> Run<'o> {
-    fn of(members: Object<'o>) -> Self {
+    fn of(members: Members<'o>) -> Self {
         Run { members, pairs: 0..0 }
     }
 }
@@ -291,7 +342,7 @@ impl<'o> Run<'o> {
 /// The `team_id` of the original event, until it is written.
 enum Team<'o> {
     None,
-    Of(Option<Object<'o>>),
+    Of(Option<Members<'o>>),
 }
 
 impl<'o> Team<'o> {
@@ -311,24 +362,31 @@ impl<'o> Team<'o> {
 /// The members of the object that a JavaScript object was made from. They are asked for mostly in
 /// jsonb's order, in which that object got its keys; then one step finds the next.
 struct Originals<'a> {
-    object: Object<'a>,
-    ahead: Peekable<Pairs<'a>>,
+    members: Members<'a>,
+    /// Not of members that lie apart: those ahead might never be asked for.
+    ahead: Option<Peekable<Pairs<'a>>>,
 }
 
 impl<'a> Originals<'a> {
-    fn of(object: Object<'a>) -> Self {
-        Originals { object, ahead: object.iter().peekable() }
+    fn of(members: Members<'a>) -> Self {
+        let ahead = match members {
+            Members::Together(object) => Some(object.iter().peekable()),
+            Members::Apart(_) => None,
+        };
+        Originals { members, ahead }
     }
 
     fn find(&mut self, name: &str) -> jsonb::Result<Option<Ref<'a>>> {
-        while let Some(&Ok((key, value))) = self.ahead.peek() {
+        while let Some(ahead) = &mut self.ahead
+            && let Some(&Ok((key, value))) = ahead.peek()
+        {
             match (key.len(), key).cmp(&(name.len(), name)) {
-                Ordering::Less => self.ahead.next(),
+                Ordering::Less => ahead.next(),
                 Ordering::Equal => return Ok(Some(value)),
                 // A key of the plugin's own, or one out of order.
                 Ordering::Greater => break,
             };
         }
-        self.object.get(name)
+        self.members.get(name)
     }
 }
