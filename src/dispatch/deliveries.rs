@@ -12,10 +12,10 @@ use super::callee::Callee;
 use super::exchange::Mailbox;
 use super::exports::Exports;
 use super::webhook;
-use crate::backend;
 use crate::event::Event;
 use crate::queue::consumer::{self, Batch, Consumer, Origin, Outcome, Queued, Retry};
 use crate::worker::{Next, transaction};
+use crate::{backend, settings};
 
 /// Events that are read in one transaction. Ten times as many take ten times as long.
 const READ_AT_ONCE: usize = 500;
@@ -94,7 +94,10 @@ impl Deliveries {
         };
         let mut under_way = HashMap::new();
         if methods.export_events && has("getSettings") {
-            under_way.insert(callee.begin(Call::GetSettings), UnderWay::Settings);
+            under_way.insert(
+                callee.begin(Call::GetSettings, settings::delivery_timeout()),
+                UnderWay::Settings,
+            );
         }
         Deliveries {
             exports: Exports::new(&callee.link().program.config),
@@ -133,7 +136,7 @@ impl Deliveries {
             callee.held_until().filter(|_| self.more || !self.waiting.is_empty()),
             self.retry_at,
             self.exports.due(),
-            self.rate.as_ref().filter(|_| self.more).map(Rate::next),
+            self.rate.as_ref().filter(|_| self.more && callee.is_free()).map(Rate::next),
         ];
         Next::Idle { until: until.into_iter().flatten().min() }
     }
@@ -141,7 +144,7 @@ impl Deliveries {
     fn can_read(&self, callee: &Callee, now: Instant) -> bool {
         let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
         let has_room = self.progress.len() + READ_AT_ONCE <= MOST_OPEN;
-        self.more && is_allowed && has_room && callee.held_until().is_none()
+        self.more && is_allowed && has_room && callee.is_free()
     }
 
     /// Reads what is to be delivered next.
@@ -256,7 +259,7 @@ impl Deliveries {
             && self.under_way.len() < MOST_CALLS
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let ticket = callee.begin(self.call(&waiting));
+            let ticket = callee.begin(self.call(&waiting), settings::delivery_timeout());
             self.under_way.insert(ticket, UnderWay::Deliver(waiting));
         }
     }

@@ -1,5 +1,6 @@
 //! What is decided about deliveries without a database: what of the queue a consumer has yet to get,
-//! which events it wants, how many at a time, and when something that failed is tried again.
+//! which events it wants, how many at a time, when something that failed is tried again, and when a
+//! task runs.
 
 mod backoff;
 mod cursor;
@@ -7,6 +8,7 @@ mod filter;
 mod progress;
 mod rate;
 mod snapshot;
+mod tick;
 
 pub use backoff::Backoff;
 pub use cursor::{Batch, Cursor, Place, Span};
@@ -14,3 +16,4 @@ pub use filter::Filter;
 pub use progress::{Item, Outcome, Progress};
 pub use rate::Rate;
 pub use snapshot::{NotASnapshot, Snapshot};
+pub use tick::{Due, Tick, Time};
