@@ -251,6 +251,7 @@ fn jobs_survive_the_worker_and_the_server() {
     });
     std::thread::sleep(Duration::from_millis(500));
     kill(worker);
+    wait_until("the server has noticed", || client.simple_query("SELECT 1").is_err());
     let mut client = reconnected(&cluster, "survives");
     is_said(&mut client, "ends");
     drop(client);

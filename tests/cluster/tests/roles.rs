@@ -72,12 +72,15 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "dead_letters",
         "failures",
         "health",
+        "jobs",
         "library",
         "logs",
         "metrics",
         "plugins",
         "queue",
         "retries",
+        "runs",
+        "schedules",
         "stats",
         "workers",
     ]
@@ -85,6 +88,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     assert_eq!(usable(&mut owner, "viewer"), viewer);
     let editor = [
         "backtest",
+        "cancel_job",
         "configure",
         "disable",
         "discard",
@@ -96,6 +100,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "resume",
         "retry",
         "run_cases",
+        "run_job",
         "set_attachment",
         "set_filter",
         "start_from",
@@ -120,7 +125,6 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "install_archive",
         "install_bundled",
         "install_directory",
-        "jobs",
         "rollback",
         "start_worker",
         "stop_worker",
@@ -155,7 +159,7 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
         );
     }
     assert!(granted.iter().all(|name| everything.contains(name)), "{granted:?}");
-    // A viewer sees all of each view but the events that failed.
+    // A viewer sees all of each view but the events that failed, and what jobs are given.
     let hidden = owner.column::<String>(
         "SELECT format('%s.%s', relname, attname)
            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
@@ -164,7 +168,8 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
             AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')
           ORDER BY 1",
     );
-    assert_eq!(hidden, ["dead_letters.event", "failures.event", "retries.event"]);
+    let events = ["dead_letters.event", "failures.event", "jobs.payload", "retries.event"];
+    assert_eq!(hidden, [events.as_slice(), &["runs.payload"]].concat());
 }
 
 #[test]

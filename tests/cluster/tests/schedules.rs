@@ -13,14 +13,15 @@ const EVERY: &str = "
     export const runEveryDay = tell('day')
     export const runEveryWeek = tell('week')";
 
-/// Moves the database to a time zone where it will be midnight in so many seconds.
-fn midnight_in(client: &mut Client, seconds: u32) {
+/// Moves the database to a time zone where it is midnight with one of the next minutes, in some seconds
+/// at least, plus so many minutes.
+fn midnight_soon(client: &mut Client, minutes: u32) {
     // In such names, what is east of Greenwich is negative.
     client.run(&format!(
         "DO $$ BEGIN
              EXECUTE format('ALTER DATABASE %I SET timezone = %L', current_database(),
-                 '<here>' || to_char((now() AT TIME ZONE 'UTC' + interval '{seconds} seconds')::time,
-                                     'HH24:MI:SS'));
+                 '<here>' || to_char((clock_timestamp() + interval '66 seconds {minutes} minutes')
+                                     AT TIME ZONE 'UTC', 'HH24:MI'));
          END $$"
     ));
 }
@@ -39,7 +40,7 @@ fn runs(client: &mut Client) -> Vec<String> {
 fn tasks_run_at_their_times_on_one_worker_and_never_twice_at_a_time() {
     let cluster = preloaded(&[("posthog_plugins.workers", "2")]);
     let mut client = cluster.create_database("ticks");
-    midnight_in(&mut client, 6);
+    midnight_soon(&mut client, 0);
     client.run("SELECT posthog_plugins.stop_worker(), posthog_plugins.start_worker()");
     wait_until("both are up", || client.value("SELECT count(*) = 2 FROM posthog_plugins.workers"));
     client.add_plugin("tells", EVERY);
@@ -53,6 +54,7 @@ fn tasks_run_at_their_times_on_one_worker_and_never_twice_at_a_time() {
     wait_until("a worker has taken them up", || client.value::<i64>(waiting) == 5);
     let midnight: std::time::SystemTime = client
         .value("SELECT max(next_run_at) FROM posthog_plugins.schedules WHERE task = 'runEveryDay'");
+    std::thread::sleep(midnight.duration_since(std::time::SystemTime::now()).unwrap());
     wait_until("they have run", || said(&mut client).len() == 3);
     assert_eq!(said(&mut client), ["day", "hour", "minute"]);
     wait_until("that is written", || runs(&mut client).len() == 4);
@@ -99,7 +101,7 @@ fn times_at_which_nothing_ran_are_counted_and_not_made_up() {
     let mut client = cluster.create_database("missed");
     client.add_plugin("tells", EVERY);
     // Half past one: what was to run at midnight, and at one, is over.
-    midnight_in(&mut client, 22 * 3600 + 1800);
+    midnight_soon(&mut client, 22 * 60 + 30);
     client.run(
         "UPDATE posthog_plugins.plugin_schedule SET since = now() - interval '2 days 20 minutes';
          SELECT posthog_plugins.start_worker()",
@@ -126,15 +128,18 @@ fn a_time_that_was_dealt_with_is_not_run_again_by_another_worker() {
              await new Promise((resolve) => setTimeout(resolve, 60000))
          }",
     );
-    midnight_in(&mut client, 4);
+    midnight_soon(&mut client, 0);
     client.run("SELECT posthog_plugins.start_worker()");
     let runs = "SELECT runs FROM posthog_plugins.schedules";
+    std::thread::sleep(Duration::from_secs(30));
     wait_until("it runs", || client.value::<i64>(runs) == 1);
     let begin = Instant::now();
     client.run("SELECT posthog_plugins.stop_worker(); SELECT posthog_plugins.start_worker()");
     worker_is_up(&mut client);
     wait_until("what was under way is told", || {
-        client.value("SELECT last_outcome = 'interrupted' FROM posthog_plugins.schedules")
+        client.value(
+            "SELECT last_outcome IS NOT DISTINCT FROM 'interrupted' FROM posthog_plugins.schedules",
+        )
     });
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     std::thread::sleep(Duration::from_secs(1));
@@ -151,8 +156,9 @@ fn a_schedule_has_a_limit_and_a_changed_config_does_not_wait_for_it() {
     ]);
     let mut client = cluster.create_database("limits");
     client.add_plugin("hangs", "export const runEveryDay = () => new Promise(() => {})");
-    midnight_in(&mut client, 4);
+    midnight_soon(&mut client, 0);
     client.run("SELECT posthog_plugins.start_worker()");
+    std::thread::sleep(Duration::from_secs(30));
     wait_until("it has failed", || {
         client.value("SELECT count(*) = 1 FROM posthog_plugins.runs WHERE outcome = 'failed'")
     });
@@ -166,10 +172,11 @@ fn a_schedule_has_a_limit_and_a_changed_config_does_not_wait_for_it() {
         "export const runEveryDay = () => new Promise(() => {})
          export const jobs = { tell: () => console.log('as it was') }",
     );
-    midnight_in(&mut client, 4);
+    midnight_soon(&mut client, 0);
     client.run("SELECT posthog_plugins.start_worker()");
     let is_running = "SELECT count(*) = 1 FROM posthog_plugins.schedules
                        WHERE plugin = 'changes' AND last_run_at IS NOT NULL";
+    std::thread::sleep(Duration::from_secs(30));
     wait_until("it runs", || client.value(is_running));
     client.add_plugin("changes", "export const jobs = { tell: () => console.log('as it is') }");
     client.run("SELECT posthog_plugins.run_job('changes', 'tell')");
