@@ -45,10 +45,13 @@ CREATE TABLE posthog_plugins.plugin_job (
     name        text        NOT NULL,
     payload     jsonb       NOT NULL,
     run_at      timestamptz NOT NULL,
-    enqueued_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    enqueued_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    attempts    integer     NOT NULL DEFAULT 0,
+    error       text
 );
-CREATE INDEX plugin_job_by_time ON posthog_plugins.plugin_job (run_at);
-COMMENT ON TABLE posthog_plugins.plugin_job IS 'Jobs that plugins asked for with meta.jobs and that have not run';
+CREATE INDEX plugin_job_by_config ON posthog_plugins.plugin_job (config_id, run_at);
+COMMENT ON TABLE posthog_plugins.plugin_job IS 'Jobs that plugins asked for with meta.jobs, or somebody with run_job, and that have not run';
+COMMENT ON COLUMN posthog_plugins.plugin_job.run_at IS 'When it runs, or runs again';
 
 CREATE TABLE posthog_plugins.captured_event (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

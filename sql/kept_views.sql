@@ -14,13 +14,6 @@ SELECT k.plugin, k.team_id, k.key, k.value, k.expires_at, k.changed_at
  ORDER BY k.plugin, k.team_id, k.key;
 COMMENT ON VIEW posthog_plugins.cache IS 'What plugins keep in meta.cache; a list is a JSON array from head to tail';
 
-CREATE VIEW posthog_plugins.jobs WITH (security_barrier) AS
-SELECT c.plugin, c.team_id, c.label, j.name, j.payload, j.run_at, j.enqueued_at, j.config_id
-  FROM posthog_plugins.plugin_job AS j
-  JOIN posthog_plugins._visible_config AS c ON c.id = j.config_id AND c.is_own
- ORDER BY j.run_at, j.id;
-COMMENT ON VIEW posthog_plugins.jobs IS 'Jobs that plugins asked for and that have not run';
-
 CREATE VIEW posthog_plugins.metrics WITH (security_barrier) AS
 SELECT c.plugin, c.team_id, c.label, m.name, m.kind,
        CASE m.kind

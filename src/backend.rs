@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use engine::{Engine, Failure, Outcome, Program};
+use engine::{Capabilities, Engine, Failure, Outcome, Program, Schedule};
 use net::Rules;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::breaker::{Breaker, Pause};
 use crate::catalog::links::{self, OnError, StoredLink};
+use crate::catalog::schedules::SCHEDULES;
 use crate::error::{Error, Result};
 use crate::host::PgHost;
 use crate::network::Permit;
@@ -36,6 +37,10 @@ pub struct Link {
     pub breaker: Rc<Breaker>,
     /// Whether it takes events after they are stored.
     pub consumes: bool,
+    /// Whether there are jobs that it can be left.
+    pub has_jobs: bool,
+    /// What of it runs at regular times.
+    pub schedules: Vec<Schedule>,
     /// What its turns come to, once it is known to have no `processEvent`.
     pub skipped: OnceCell<Outcome>,
     /// Of all that the realm is made from.
@@ -103,6 +108,17 @@ pub fn check_script(script: &str, script_name: &str) -> Result<std::result::Resu
         let checked = backend.engine.check(script, script_name);
         backend.host.rethrow();
         Ok(checked)
+    })
+}
+
+/// What a script exports. It is run for that, in a realm that ends with it, and reaches nothing.
+pub fn inspect(program: &Rc<Program>) -> Result<std::result::Result<Capabilities, Failure>> {
+    BACKEND.with(|backend| {
+        let mut backend = backend.try_borrow_mut().map_err(|_| Error::Reentered)?;
+        backend.engine.set_limits(settings::limits());
+        let found = backend.engine.inspect(program);
+        backend.host.rethrow();
+        Ok(found)
     })
 }
 
@@ -245,6 +261,10 @@ impl Link {
         let mut hasher = DefaultHasher::new();
         (stored.version, &program.script, &program.config, &program.secrets).hash(&mut hasher);
         stored.hosts.hash(&mut hasher);
+        // A newer library may find more in the same script.
+        let capabilities = &stored.capabilities;
+        (&capabilities.methods, &capabilities.jobs).hash(&mut hasher);
+        capabilities.scheduled_tasks.hash(&mut hasher);
         for file in &program.attachments {
             (&file.key, &file.file_name, &file.content_type, &file.contents).hash(&mut hasher);
         }
@@ -257,7 +277,12 @@ impl Link {
             rules: Rc::new(rules(&stored.hosts)),
             tally: stats::of(stored.id),
             breaker: Rc::new(Breaker::new()),
-            consumes: stored.consumes,
+            consumes: capabilities.consumes_events(),
+            has_jobs: !capabilities.jobs.is_empty(),
+            schedules: SCHEDULES
+                .into_iter()
+                .filter(|schedule| capabilities.schedules(*schedule))
+                .collect(),
             skipped: OnceCell::new(),
             fingerprint: hasher.finish(),
             program: Rc::new(program),

@@ -1,5 +1,5 @@
-//! The duty of delivering: what sessions have stored is given to the plugins that take stored events.
-//! Each config has a runtime of its own, and what one of them does delays no other. Nothing here
+//! The duty of calling plugins outside of any session: with what sessions have stored, with jobs that are
+//! due, and at regular times. Each config has a runtime of its own, and what one of them does delays no other. Nothing here
 //! holds a transaction open while a plugin waits for something outside.
 
 mod callee;
@@ -7,14 +7,18 @@ mod deliveries;
 mod exchange;
 mod exports;
 mod host;
+mod jobs;
 mod runner;
+mod schedules;
 mod webhook;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::backend;
+use crate::backend::{self, Link};
+use crate::catalog;
+use crate::catalog::queue::newest;
 use crate::network::Network;
 use crate::queue::rotation::{Rotation, rotate};
 use crate::queue::{claim, consumer};
@@ -52,10 +56,15 @@ impl Dispatch {
         let Dispatch { exchange, runners, .. } = self;
         transaction(c"looking for something to do", || {
             consumer::follow()?;
-            let links = backend::with(|backend| {
+            let waiting = newest(|client| catalog::jobs::configs(client))?;
+            // Somebody may be left a job that it does not have, and is to be told so.
+            let is_attended = |link: &&Rc<Link>| {
+                let has_tasks = link.has_jobs || !link.schedules.is_empty();
+                link.consumes || has_tasks || waiting.contains(&link.program.id)
+            };
+            let links: Vec<_> = backend::with(|backend| {
                 exchange.network.permit(backend.permits());
-                let links = backend.links.iter().filter(|link| link.consumes);
-                Ok(links.cloned().collect::<Vec<_>>())
+                Ok(backend.links.iter().filter(is_attended).cloned().collect())
             })?;
             for runner in runners.values_mut() {
                 runner.follow(links.iter().find(|link| link.program.id == runner.config()));

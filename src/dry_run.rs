@@ -3,7 +3,6 @@
 
 pub mod api;
 mod backtest;
-mod capabilities;
 mod cases;
 mod delivery;
 mod host;
@@ -26,8 +25,6 @@ use host::{DryHost, Line};
 use method::Method;
 use responses::Responses;
 use trial::Trial;
-
-pub use capabilities::capabilities;
 
 /// A plugin that is tried, from setup to teardown.
 trait Rehearsal {

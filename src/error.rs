@@ -3,7 +3,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgSqlErrorCode, function_name};
 use source::archive::ArchiveError;
-use source::manifest::{ConfigError, ManifestError};
+use source::manifest::{ConfigError, ManifestError, PayloadError};
 use source::transpile::SourceError;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -44,6 +44,15 @@ pub enum Error {
 
     #[error("plugin \"{plugin}\": {}", .error.message())]
     Config { plugin: String, error: ConfigError },
+
+    #[error("plugin \"{plugin}\" has no job \"{job}\"")]
+    NoSuchJob { plugin: String, job: String, known: Vec<String> },
+
+    #[error("job \"{job}\": {error}")]
+    Payload { job: String, error: PayloadError },
+
+    #[error("the payload of a job must be a JSON object")]
+    PayloadIsNotAnObject,
 
     #[error("the configuration of plugin \"{0}\" must be a JSON object")]
     ConfigIsNotAnObject(String),
@@ -256,6 +265,7 @@ impl Error {
             Error::NoSuchPlugin(_)
             | Error::NotBundled(_)
             | Error::NoSuchVersion { .. }
+            | Error::NoSuchJob { .. }
             | Error::NoEarlierVersion(_)
             | Error::NoSuchConfig(_)
             | Error::NoCases(_)
@@ -274,6 +284,8 @@ impl Error {
             | Error::Manifest(_)
             | Error::Config { .. }
             | Error::ConfigIsNotAnObject(_)
+            | Error::Payload { .. }
+            | Error::PayloadIsNotAnObject
             | Error::BadPosition
             | Error::BadResponses(_)
             | Error::BadMethod(_)
@@ -331,6 +343,13 @@ impl Error {
             Error::Manifest(error) => error.detail(),
             Error::Archive(error) => error.detail(),
             Error::Config { error, .. } => error.detail(),
+            Error::Payload { error, .. } => error.detail(),
+            Error::NoSuchJob { known, .. } if known.is_empty() => {
+                Some("It has no jobs at all.".to_owned())
+            }
+            Error::NoSuchJob { known, .. } => {
+                Some(format!("Its jobs are \"{}\".", known.join("\", \"")))
+            }
             Error::AlreadyAttached { trigger, place, .. } => {
                 Some(format!("Trigger \"{trigger}\" of table \"{place}\" runs the plugins."))
             }
@@ -376,6 +395,14 @@ impl Error {
             }
             Error::NoSuchPlugin(_) => "SELECT name FROM posthog_plugins.plugins shows what is.",
             Error::NotBundled(_) => "SELECT name FROM posthog_plugins.library shows which are.",
+            Error::NoSuchJob { .. } => {
+                "A job is a function that the plugin exports in \"jobs\", or that publicJobs of its \
+                 plugin.json declares."
+            }
+            Error::Payload { .. } => {
+                "publicJobs in the plugin's plugin.json says what the job takes."
+            }
+            Error::PayloadIsNotAnObject => "For example: '{\"dateFrom\": \"2026-01-31\"}'.",
             Error::NoSuchConfig(_) => {
                 "Call posthog_plugins.configure or posthog_plugins.enable first, with the same \
                  team_id and label."

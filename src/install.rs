@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::rc::Rc;
 
+use engine::{Capabilities, Program};
 use jsonb::Ref;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -17,7 +19,7 @@ use crate::catalog::plugins::{self, NewVersion};
 use crate::catalog::{caller_name, teams};
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::{backend, dry_run, library, settings};
+use crate::{backend, library, settings};
 
 /// What a source is called whose author did not say: PostHog compiles everything as TypeScript.
 const DEFAULT_FILE_NAME: &str = "index.ts";
@@ -93,9 +95,20 @@ pub fn read(given: &Given<'_>) -> Result<Transpiled> {
 
 /// What the script exports. One that does not load is installed nevertheless: it may need what is not
 /// there yet.
-fn capabilities(plugin: &Transpiled) -> Result<Option<Json>> {
-    let Transpiled { name, script, .. } = plugin;
-    match dry_run::capabilities(name, &script.text, plugin.script_name())? {
+fn capabilities(plugin: &Transpiled) -> Result<Option<Capabilities>> {
+    let name = &plugin.name;
+    let program = Rc::new(Program {
+        id: 0,
+        plugin: name.clone(),
+        title: name.clone(),
+        team_id: None,
+        script_name: plugin.script_name(),
+        script: plugin.script.text.clone(),
+        config: "{}".to_owned(),
+        secrets: Vec::new(),
+        attachments: Vec::new(),
+    });
+    match backend::inspect(&program)? {
         Ok(found) => Ok(Some(found)),
         Err(failure) => {
             warning!("plugin \"{name}\" does not load: {failure}");

@@ -31,6 +31,7 @@ mod roles;
 mod settings;
 mod stats;
 mod store;
+mod tasks;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 mod trigger;
@@ -60,6 +61,8 @@ extension_sql_file!(
     name = "kept_views",
     requires = ["views", "kept", operator::_kept]
 );
+extension_sql_file!("../sql/tasks.sql", name = "tasks", requires = ["kept"]);
+extension_sql_file!("../sql/tasks_views.sql", name = "tasks_views", requires = ["views", "tasks"]);
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",

@@ -30,6 +30,7 @@ pub const LIBRARY: &[Bundled] = bundled![
     "first-time-event",
     "flatten-properties",
     "geoip",
+    "heartbeat",
     "hello-world",
     "http-batch-export",
     "ip-anonymizer",

@@ -84,6 +84,10 @@ static GEOIP_DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString
 /// As in PostHog.
 static DELIVERY_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30);
 
+/// PostHog has no limit, and what runs once in a while may go through many pages of something. What hangs
+/// is to run again some time.
+static SCHEDULE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
+
 /// Of all consumers of a worker together: a socket each.
 const MOST_DELIVERY_REQUESTS: usize = 400;
 
@@ -168,6 +172,11 @@ pub fn fetch_limits() -> FetchLimits {
 /// How long a plugin may take over a stored event, with all that it waits for.
 pub fn delivery_timeout() -> Duration {
     seconds(&DELIVERY_TIMEOUT)
+}
+
+/// How long what runs at regular times may take, with all that it waits for.
+pub fn schedule_timeout() -> Duration {
+    seconds(&SCHEDULE_TIMEOUT)
 }
 
 /// What holds for requests while nobody waits for them.
@@ -335,9 +344,16 @@ pub fn define() {
     );
     integer(
         c"posthog_plugins.delivery_timeout",
-        c"Time that a plugin may take over a stored event, a job or a schedule.",
+        c"Time that a plugin may take over a stored event or a job.",
         &DELIVERY_TIMEOUT,
         1..=3600,
+        GucFlags::UNIT_S,
+    );
+    integer(
+        c"posthog_plugins.schedule_timeout",
+        c"Time that what a plugin runs every minute, hour or day may take.",
+        &SCHEDULE_TIMEOUT,
+        1..=86_400,
         GucFlags::UNIT_S,
     );
     integer(

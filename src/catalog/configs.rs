@@ -12,7 +12,7 @@ use super::as_owner;
 use super::consumers::{self, Start};
 use super::links::{OnError, object};
 use super::plugins::{current, lock};
-use super::{pauses, teams};
+use super::{pauses, schedules, teams};
 use crate::error::{Error, Result};
 
 /// Which config of a plugin is meant.
@@ -154,6 +154,7 @@ pub fn enable(target: Target<'_>) -> Result<i32> {
             )?;
         }
         consumers::follow(client, Start::Now)?;
+        schedules::follow(client)?;
         position(client, config.id)
     })
 }
@@ -172,6 +173,7 @@ pub fn disable(target: Target<'_>) -> Result<i32> {
         close_gaps(client)?;
         pauses::lift(client, config.id)?;
         consumers::follow(client, Start::Now)?;
+        schedules::follow(client)?;
         Ok(config.id)
     })
 }
@@ -288,6 +290,12 @@ fn existing(client: &SpiClient<'_>, target: Target<'_>) -> Result<Config> {
 
 pub(super) fn existing_id(client: &SpiClient<'_>, target: Target<'_>) -> Result<i32> {
     Ok(existing(client, target)?.id)
+}
+
+/// The id, and whether it is enabled.
+pub(super) fn existing_state(client: &SpiClient<'_>, target: Target<'_>) -> Result<(i32, bool)> {
+    let config = existing(client, target)?;
+    Ok((config.id, config.enabled))
 }
 
 pub(super) fn existing_or_new_id(client: &mut SpiClient<'_>, target: Target<'_>) -> Result<i32> {

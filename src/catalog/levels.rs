@@ -63,6 +63,7 @@ const RIGHTS: &[(Level, Right)] = &[
     (Viewer, View("consumers")),
     (Viewer, View("monitoring")),
     (Viewer, View("queue")),
+    (Viewer, View("schedules")),
     // Likewise.
     (
         Viewer,
@@ -78,6 +79,21 @@ const RIGHTS: &[(Level, Right)] = &[
             "id, plugin, team_id, label, attempts, error, first_failed_at, failed_at, enqueued_at, config_id",
         ),
     ),
+    // All but the payload, which can be anything that the plugin has seen.
+    (
+        Viewer,
+        Columns(
+            "jobs",
+            "id, plugin, team_id, label, name, run_at, attempts, error, enqueued_at, config_id",
+        ),
+    ),
+    (
+        Viewer,
+        Columns(
+            "runs",
+            "id, plugin, team_id, label, kind, name, started_at, duration, outcome, error, attempts, config_id",
+        ),
+    ),
     (Editor, View("failures")),
     (Editor, View("retries")),
     (Editor, View("dead_letters")),
@@ -85,6 +101,8 @@ const RIGHTS: &[(Level, Right)] = &[
     (Editor, Call("discard")),
     (Editor, Call("start_from")),
     (Editor, Call("set_filter")),
+    (Editor, Call("run_job")),
+    (Editor, Call("cancel_job")),
     (Editor, Call("configure")),
     (Editor, Call("set_attachment")),
     (Editor, Call("enable")),
@@ -103,6 +121,7 @@ const RIGHTS: &[(Level, Right)] = &[
     (Admin, View("cache")),
     (Admin, Call("_kept")),
     (Admin, View("jobs")),
+    (Admin, View("runs")),
     (Admin, Call("install")),
     (Admin, Call("install_archive")),
     (Admin, Call("install_directory")),

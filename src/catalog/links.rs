@@ -5,9 +5,9 @@ use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 use serde_json::{Map, Value};
 use source::manifest::Manifest;
 
-use super::{as_owner, consumers, version};
+use super::{as_owner, version};
 use crate::error::Result;
-use engine::Attachment;
+use engine::{Attachment, Capabilities};
 
 /// What becomes of an event on which a plugin fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,8 +55,8 @@ pub struct StoredLink {
     /// What it may reach.
     pub hosts: Vec<String>,
     pub pause: Option<StoredPause>,
-    /// Whether it takes events after they are stored.
-    pub consumes: bool,
+    /// Nothing, where the script did not load.
+    pub capabilities: Capabilities,
 }
 
 /// That the config is paused.
@@ -82,8 +82,7 @@ fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
                     EXISTS (SELECT 1
                               FROM posthog_plugins.plugin_attachment AS a
                              WHERE a.config_id = c.id),
-                    pause.seconds, pause.reason, c.hosts,
-                    COALESCE(v.capabilities -> 'methods' ?| $1, false)
+                    pause.seconds, pause.reason, c.hosts, v.capabilities
                FROM posthog_plugins.plugin_config AS c
                JOIN posthog_plugins.plugin AS p ON p.name = c.plugin
                JOIN posthog_plugins.plugin_version AS v ON v.plugin = c.plugin AND v.is_current
@@ -98,7 +97,7 @@ fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
               WHERE c.enabled
               ORDER BY c.position",
         None,
-        &[consumers::methods().into()],
+        &[],
     )?;
     let mut links = Vec::new();
     let mut have_attachments = false;
@@ -120,6 +119,7 @@ fn read(client: &mut SpiClient<'_>) -> SpiResult<Vec<StoredLink>> {
 fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
     let stored = object(row.get::<JsonB>(10)?);
     let secrets = object(row.get::<JsonB>(11)?);
+    let capabilities = object(row.get::<JsonB>(17)?);
     // It was parsed when it was installed. Should somebody have broken it since, the plugin gets
     // its settings without defaults.
     let manifest = Manifest::parse(&Value::Object(object(row.get::<JsonB>(9)?))).ok();
@@ -143,7 +143,8 @@ fn link(row: SpiHeapTupleData<'_>) -> SpiResult<StoredLink> {
             (Some(seconds), Some(reason)) => Some(StoredPause { seconds, reason }),
             _ => None,
         },
-        consumes: row.get(17)?.unwrap_or_default(),
+        // What an older library has stored, or somebody has broken, is as good as nothing.
+        capabilities: serde_json::from_value(Value::Object(capabilities)).unwrap_or_default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Plugins and their versions.
 
+use engine::Capabilities;
 use pgrx::JsonB;
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiResult};
@@ -8,7 +9,7 @@ use source::manifest::Manifest;
 
 use super::consumers::{self, Start};
 use super::links::object;
-use super::{as_owner, configs, version};
+use super::{as_owner, configs, schedules, version};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -24,7 +25,7 @@ pub struct NewVersion<'a> {
     /// `None` leaves those of the same source installed before.
     pub cases: Option<Json>,
     /// `None` if it did not load.
-    pub capabilities: Option<Json>,
+    pub capabilities: Option<Capabilities>,
     pub sha256: &'a [u8],
     pub installed_by: &'a str,
 }
@@ -93,16 +94,19 @@ pub fn store(new: &NewVersion<'_>) -> Result<(i32, bool)> {
                 &[new.plugin.into(), version.into(), cases.clone().into()],
             )?;
         }
+        let found = new.capabilities.as_ref();
+        let capabilities = found.and_then(|found| serde_json::to_value(found).ok()).map(JsonB);
         // What is known already may load by now, or be found to export more by a newer library.
         client.update(
             "UPDATE posthog_plugins.plugin_version SET capabilities = $3
               WHERE plugin = $1 AND version = $2 AND capabilities IS DISTINCT FROM $3",
             None,
-            &[new.plugin.into(), version.into(), new.capabilities.clone().into()],
+            &[new.plugin.into(), version.into(), capabilities.into()],
         )?;
         make_current(client, new.plugin, version)?;
         configs::follow_manifest(client, new.plugin, new.manifest)?;
         consumers::follow(client, Start::Now)?;
+        schedules::follow(client)?;
         Ok((version, known.is_none()))
     })
 }
@@ -186,6 +190,7 @@ pub fn rollback(plugin: &str, version: Option<i32>) -> Result<i32> {
         )?;
         configs::follow_manifest(client, plugin, &manifest)?;
         consumers::follow(client, Start::Now)?;
+        schedules::follow(client)?;
         Ok(version)
     })
 }
@@ -210,6 +215,8 @@ pub fn remove(plugin: &str) -> Result<()> {
             "plugin_metric",
             "plugin_storage",
             "plugin_job",
+            "plugin_schedule",
+            "plugin_run",
             "captured_event",
             "queue_consumer",
             "undelivered_event",

@@ -1,5 +1,5 @@
-//! Removing what is too old from plugin_log, plugin_error, undelivered_event, plugin_pause and
-//! plugin_cache.
+//! Removing what is too old from plugin_log, plugin_run, plugin_error, undelivered_event, plugin_pause
+//! and plugin_cache.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use pgrx::spi::{SpiClient, SpiResult};
 use super::{kept, plans, undelivered};
 use crate::settings;
 
-/// Removes lines, failures and dead letters past their time, the oldest first and at most `most` of each, and
+/// Removes lines, runs, failures and dead letters past their time, the oldest first and at most `most` of each, and
 /// returns how many; and pauses that are over. Rows that somebody else is removing are left to them.
 pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
     let mut removed = 0;
     for (table, time, minutes) in [
         ("plugin_log", "logged_at", settings::log_retention()),
+        ("plugin_run", "started_at", settings::log_retention()),
         ("plugin_error", "failed_at", settings::error_retention()),
     ] {
         let Some(minutes) = minutes else { continue };
@@ -54,6 +55,10 @@ pub fn left(client: &SpiClient<'_>) -> SpiResult<Duration> {
            FROM (SELECT LEAST(pg_catalog.min(logged_at), pg_catalog.now())
                             + pg_catalog.make_interval(mins => $1)
                    FROM posthog_plugins.plugin_log
+                  UNION ALL
+                 SELECT LEAST(pg_catalog.min(started_at), pg_catalog.now())
+                            + pg_catalog.make_interval(mins => $1)
+                   FROM posthog_plugins.plugin_run
                   UNION ALL
                  SELECT LEAST(pg_catalog.min(failed_at), pg_catalog.now())
                             + pg_catalog.make_interval(mins => $2)

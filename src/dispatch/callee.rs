@@ -67,13 +67,19 @@ impl Callee {
         self.held_until
     }
 
-    /// Whether there is room for another call.
-    pub fn can_begin(&self) -> bool {
-        self.held_until.is_none() && self.flight.has_room()
+    /// Whether anything may begin.
+    pub fn is_free(&self) -> bool {
+        settings::enabled() && self.held_until.is_none()
     }
 
-    pub fn begin(&mut self, call: Call) -> Ticket {
-        self.flight.begin(call, settings::delivery_timeout())
+    /// Whether there is room for another call as well.
+    pub fn can_begin(&self) -> bool {
+        self.is_free() && self.flight.has_room()
+    }
+
+    /// Begins a call that has so long.
+    pub fn begin(&mut self, call: Call, time: Duration) -> Ticket {
+        self.flight.begin(call, time)
     }
 
     /// Sends a request for the plugin; the answer goes to the mailbox.

@@ -17,6 +17,7 @@ use super::exports::Exports;
 use super::webhook;
 use crate::event::Event;
 use crate::queue::consumer::{self, Consumer, Origin, Outcome, Queued, Retry};
+use crate::settings;
 use crate::worker::{Next, transaction};
 use order::order;
 
@@ -101,7 +102,10 @@ impl Deliveries {
         };
         let mut under_way = HashMap::new();
         if methods.export_events && has("getSettings") {
-            under_way.insert(callee.begin(Call::GetSettings), UnderWay::Settings);
+            under_way.insert(
+                callee.begin(Call::GetSettings, settings::delivery_timeout()),
+                UnderWay::Settings,
+            );
         }
         Deliveries {
             exports: Exports::new(&callee.link().program.config),
@@ -141,7 +145,7 @@ impl Deliveries {
             callee.held_until().filter(|_| self.more || !self.waiting.is_empty()),
             self.retry_at,
             self.exports.due(),
-            self.rate.as_ref().filter(|_| self.more).map(Rate::next),
+            self.rate.as_ref().filter(|_| self.more && callee.is_free()).map(Rate::next),
         ];
         Next::Idle { until: until.into_iter().flatten().min() }
     }
@@ -204,7 +208,7 @@ impl Deliveries {
         while self.can_begin(callee)
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let ticket = callee.begin(self.call(&waiting));
+            let ticket = callee.begin(self.call(&waiting), settings::delivery_timeout());
             self.under_way.insert(ticket, UnderWay::Deliver(waiting));
         }
     }

@@ -2,30 +2,45 @@
 //! all that it is to be called with.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use engine::Ticket;
 
 use super::callee::Callee;
 use super::deliveries::{Deliveries, Recorded};
 use super::exchange::Exchange;
+use super::jobs::Jobs;
+use super::schedules::Schedules;
 use crate::backend::Link;
 use crate::error::Result;
 use crate::queue::consumer;
+use crate::settings;
 use crate::worker::{Next, transaction};
 
 pub struct Runner {
     callee: Callee,
     parts: Parts,
-    /// What comes after this one's calls have ended: itself with other settings, or nothing.
-    ending: Option<Option<Rc<Link>>>,
+    ending: Option<Ending>,
     /// The plugin is being torn down.
     teardown: Option<Ticket>,
+}
+
+/// Nothing is begun any more.
+struct Ending {
+    /// What comes after this one's calls have ended: itself with other settings, or nothing.
+    then: Option<Rc<Link>>,
+    /// Calls are not waited for any longer: a schedule has more time than somebody who has changed a
+    /// setting has patience.
+    at_last: Instant,
 }
 
 /// What the plugin is to be called with.
 struct Parts {
     /// If it takes stored events.
     deliveries: Option<Deliveries>,
+    /// If anything of it runs at regular times.
+    schedules: Option<Schedules>,
+    jobs: Jobs,
 }
 
 impl Runner {
@@ -43,18 +58,31 @@ impl Runner {
     /// There may be something new to do.
     pub fn look(&mut self) {
         self.parts.deliveries.iter_mut().for_each(Deliveries::look);
+        self.parts.jobs.look();
     }
 
     /// Goes on with the config as it is now; `None` if there is nothing to do for it any more.
     pub fn follow(&mut self, link: Option<&Rc<Link>>) {
-        let is_same = link.is_some_and(|link| link.is_what_was(self.callee.link()));
-        self.ending = if is_same { None } else { Some(link.cloned()) };
         self.callee.release();
+        if link.is_some_and(|link| link.is_what_was(self.callee.link())) {
+            self.ending = None;
+        } else {
+            self.end_with(link.cloned());
+        }
+    }
+
+    fn end_with(&mut self, then: Option<Rc<Link>>) {
+        let at_last = match &self.ending {
+            Some(ending) => ending.at_last,
+            None => Instant::now() + settings::delivery_timeout(),
+        };
+        self.ending = Some(Ending { then, at_last });
     }
 
     /// Whether it can be forgotten.
     pub fn is_over(&self) -> bool {
-        matches!(self.ending, Some(None)) && self.is_idle() && self.teardown.is_none()
+        let is_last = self.ending.as_ref().is_some_and(|ending| ending.then.is_none());
+        is_last && self.is_idle() && self.teardown.is_none()
     }
 
     fn is_idle(&self) -> bool {
@@ -71,7 +99,8 @@ impl Runner {
         }
         self.turn();
         let recorded = self.record();
-        if self.ending.is_some() && self.is_idle() {
+        let now = Instant::now();
+        if self.ending.as_ref().is_some_and(|ending| self.is_idle() || ending.at_last <= now) {
             self.end();
         }
         (self.next(), recorded)
@@ -79,25 +108,34 @@ impl Runner {
 
     fn next(&self) -> Next {
         let next = Next::Idle { until: self.callee.wake_at() };
-        match &self.parts.deliveries {
-            Some(deliveries) if self.ending.is_none() => next.or(deliveries.next(&self.callee)),
-            _ => next,
+        if let Some(ending) = &self.ending {
+            let at_last = Some(ending.at_last).filter(|_| self.teardown.is_none());
+            return next.or(Next::Idle { until: at_last });
         }
+        let Parts { deliveries, schedules, jobs } = &self.parts;
+        let next = next.or(jobs.next(&self.callee));
+        let next = schedules.iter().fold(next, |next, it| next.or(it.next(&self.callee)));
+        deliveries.iter().fold(next, |next, it| next.or(it.next(&self.callee)))
     }
 
+    /// What has to be on time begins first.
     fn begin(&mut self) {
-        let Runner { callee, parts, ending, .. } = self;
-        if let Some(deliveries) = &mut parts.deliveries {
-            if deliveries.read(callee) == Recorded::Gone {
-                *ending = Some(None);
-            }
-            deliveries.begin(callee);
+        let Runner { callee, parts: Parts { deliveries, schedules, jobs }, .. } = self;
+        if let Some(schedules) = schedules {
+            schedules.begin(callee);
+        }
+        jobs.begin(callee);
+        let Some(deliveries) = deliveries else { return };
+        let read = deliveries.read(callee);
+        deliveries.begin(callee);
+        if read == Recorded::Gone {
+            self.end_with(None);
         }
     }
 
     /// Lets the plugin run, and takes what has ended.
     fn turn(&mut self) {
-        let Runner { callee, parts: Parts { deliveries }, .. } = self;
+        let Runner { callee, parts: Parts { deliveries, schedules, jobs }, .. } = self;
         for (ticket, result) in callee.turn() {
             if self.teardown.take_if(|teardown| *teardown == ticket).is_some() {
                 if let Err(failure) = result {
@@ -105,6 +143,10 @@ impl Runner {
                 }
             } else if let Some(deliveries) = deliveries.as_mut().filter(|it| it.know(ticket)) {
                 deliveries.ended(callee, ticket, result);
+            } else if let Some(schedules) = schedules.as_mut().filter(|it| it.know(ticket)) {
+                schedules.ended(callee, ticket, result);
+            } else if jobs.know(ticket) {
+                jobs.ended(callee, ticket, result);
             }
         }
         deliveries.iter_mut().for_each(|deliveries| deliveries.collect(callee));
@@ -112,16 +154,18 @@ impl Runner {
 
     /// Writes down what has ended. Whether that was some of the queue.
     fn record(&mut self) -> bool {
-        let Runner { callee, parts, ending, .. } = self;
-        let Some(deliveries) = &mut parts.deliveries else { return false };
+        let Runner { callee, parts: Parts { deliveries, schedules, jobs }, .. } = self;
+        schedules.iter_mut().for_each(|schedules| schedules.record(callee));
+        jobs.record(callee);
+        let Some(deliveries) = deliveries else { return false };
         let recorded = deliveries.record(callee);
         if recorded == Recorded::Gone {
-            *ending = Some(None);
+            self.end_with(None);
         }
         recorded != Recorded::Nothing
     }
 
-    /// All calls have ended: tears the plugin down, and goes on as what it is now.
+    /// Tears the plugin down, and goes on as what it is now.
     fn end(&mut self) {
         if self.teardown.is_some() {
             return;
@@ -130,7 +174,7 @@ impl Runner {
         if self.teardown.is_some() {
             return;
         }
-        let Some(Some(link)) = self.ending.replace(None) else { return };
+        let Some(link) = self.ending.as_mut().and_then(|ending| ending.then.take()) else { return };
         let exchange = self.callee.exchange().clone();
         let taken_up = transaction(c"taking up a config", || Runner::new(&exchange, link));
         if let Some(runner) = taken_up {
@@ -141,10 +185,13 @@ impl Runner {
 
 impl Parts {
     fn find(callee: &mut Callee) -> Result<Self> {
-        let consumer = match callee.link().consumes {
-            true => consumer::find(callee.config())?,
-            false => None,
+        let (config, link) = (callee.config(), callee.link().clone());
+        let consumer = if link.consumes { consumer::find(config)? } else { None };
+        let schedules = match link.schedules.is_empty() {
+            true => None,
+            false => Some(Schedules::new(config, &link.schedules)?),
         };
-        Ok(Parts { deliveries: consumer.map(|consumer| Deliveries::new(callee, consumer)) })
+        let deliveries = consumer.map(|consumer| Deliveries::new(callee, consumer));
+        Ok(Parts { deliveries, schedules, jobs: Jobs::new() })
     }
 }

@@ -85,7 +85,7 @@ impl Trial {
             attachments: Vec::new(),
             hosts: Vec::new(),
             pause: None,
-            consumes: false,
+            capabilities: Default::default(),
         };
         Ok(Trial {
             link: Rc::new(Link::new(link, &[])),
@@ -131,7 +131,7 @@ fn stored_link(
         attachments: Vec::new(),
         hosts: Vec::new(),
         pause: None,
-        consumes: false,
+        capabilities: Default::default(),
     }
 }
 

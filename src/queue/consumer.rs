@@ -177,6 +177,7 @@ pub fn next_retry(config_id: i32, under_way: &[i64]) -> Result<Option<Duration>>
     Ok(newest(|client| undelivered::next(client, config_id, under_way))?)
 }
 
-fn luck() -> f64 {
+/// Some number from 0 to 1.
+pub fn luck() -> f64 {
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }

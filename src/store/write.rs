@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
+use engine::Task;
 use engine::store::{Change, Changed, ChangedKey, Key, Pending};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -11,7 +12,7 @@ use pgrx::prelude::*;
 use super::snapshot;
 use crate::catalog::{as_owner, attempt, kept, tasks};
 use crate::error::Error;
-use crate::upkeep;
+use crate::{upkeep, worker};
 
 /// Rows of a key that a reader may meet before the next writer folds them.
 const MANY_ROWS: usize = 8;
@@ -45,6 +46,9 @@ pub fn write(changed: Changed, is_first: bool) {
             changed.slot.changes().into_iter().map(move |change| (&changed.key, change))
         })
         .collect();
+    if tasks.iter().any(|(_, task)| matches!(task, Task::Job { .. })) {
+        worker::wake_at_commit();
+    }
     upkeep::wrote(changes.iter().filter(|(_, change)| change.expires()).count());
     let written = as_owner(|client| {
         if !is_fixed {

@@ -1,5 +1,6 @@
 //! What is decided about deliveries without a database: what of the queue a consumer has yet to get,
-//! which events it wants, how many at a time, and when something that failed is tried again.
+//! which events it wants, how many at a time, when something that failed is tried again, and when a
+//! task runs.
 
 mod backoff;
 mod cursor;
@@ -9,6 +10,7 @@ mod pace;
 mod progress;
 mod rate;
 mod snapshot;
+mod tick;
 
 pub use backoff::Backoff;
 pub use cursor::{Batch, Cursor, Place, Span};
@@ -18,3 +20,4 @@ pub use pace::{Pace, quantile};
 pub use progress::{Item, Outcome, Progress};
 pub use rate::Rate;
 pub use snapshot::{NotASnapshot, Snapshot};
+pub use tick::{Due, Tick, Time};

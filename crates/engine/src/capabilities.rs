@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::run_jobs;
 use crate::failure::Failure;
+use crate::flight::Schedule;
 use crate::host::MetricKind;
 use crate::machine::Machine;
 use crate::program::Program;
@@ -41,6 +42,11 @@ impl Capabilities {
     /// Whether it has a function of that name.
     pub fn has(&self, method: &str) -> bool {
         self.methods.iter().any(|name| name == method)
+    }
+
+    /// Whether it has a function that runs so often.
+    pub fn schedules(&self, schedule: Schedule) -> bool {
+        self.scheduled_tasks.iter().any(|name| name == schedule.function())
     }
 
     /// Whether stored events are any use to it.

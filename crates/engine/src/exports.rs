@@ -88,7 +88,8 @@ fn gather<'js>(
 ) -> Result<()> {
     for name in place.keys::<Atom<'js>>() {
         let name = with_utf8(name?.to_js_string()?, str::to_owned)?;
-        if name.len() > LONGEST_NAME || !is_wanted(&name) || found.contains_key(&name) {
+        let is_storable = name.len() <= LONGEST_NAME && !name.contains('\0');
+        if !is_storable || !is_wanted(&name) || found.contains_key(&name) {
             continue;
         }
         if found.len() >= MOST_TASKS {

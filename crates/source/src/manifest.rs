@@ -7,6 +7,7 @@
 mod config;
 mod error;
 mod field;
+mod job;
 mod object;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use config::{ConfigError, Normalised};
 pub use error::ManifestError;
 pub use field::{Condition, ConfigItem, Field, FieldType};
+pub use job::PayloadError;
 use object::Object;
 
 /// PostgreSQL cuts identifiers at 63 bytes, so a longer plugin name could not name a thing there.

@@ -21,7 +21,7 @@ impl Deliveries {
     pub(super) fn can_read(&self, callee: &Callee, now: Instant) -> bool {
         let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
         let has_room = self.progress.len() + READ_AT_ONCE <= MOST_OPEN;
-        self.more && is_allowed && has_room && callee.held_until().is_none()
+        self.more && is_allowed && has_room && callee.is_free()
     }
 
     /// Reads what is to be delivered next.

@@ -73,6 +73,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "dead_letters",
         "failures",
         "health",
+        "jobs",
         "library",
         "logs",
         "metrics",
@@ -80,6 +81,8 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "plugins",
         "queue",
         "retries",
+        "runs",
+        "schedules",
         "stats",
         "workers",
     ]
@@ -87,6 +90,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
     assert_eq!(usable(&mut owner, "viewer"), viewer);
     let editor = [
         "backtest",
+        "cancel_job",
         "configure",
         "disable",
         "discard",
@@ -98,6 +102,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "resume",
         "retry",
         "run_cases",
+        "run_job",
         "set_attachment",
         "set_filter",
         "start_from",
@@ -122,7 +127,6 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "install_archive",
         "install_bundled",
         "install_directory",
-        "jobs",
         "rollback",
         "start_worker",
         "stop_worker",
@@ -157,7 +161,7 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
         );
     }
     assert!(granted.iter().all(|name| everything.contains(name)), "{granted:?}");
-    // A viewer sees all of each view but the events that failed.
+    // A viewer sees all of each view but the events that failed, and what jobs are given.
     let hidden = owner.column::<String>(
         "SELECT format('%s.%s', relname, attname)
            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
@@ -166,7 +170,8 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
             AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')
           ORDER BY 1",
     );
-    assert_eq!(hidden, ["dead_letters.event", "failures.event", "retries.event"]);
+    let events = ["dead_letters.event", "failures.event", "jobs.payload", "retries.event"];
+    assert_eq!(hidden, [events.as_slice(), &["runs.payload"]].concat());
 }
 
 #[test]
