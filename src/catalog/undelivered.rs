@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 
-use super::queue::{Origin, Queued};
+use super::queue::{Origin, Queued, Room};
 use super::{as_owner, plans, teams};
 use crate::error::{Error, Result};
 use crate::settings;
@@ -23,14 +23,15 @@ pub struct Attempt<'a> {
     pub delay: Option<Duration>,
 }
 
-/// What a consumer is to be given again by now, the longest waiting first.
+/// What a consumer is to be given again by now, the longest waiting first, as far as there is room,
+/// and whether there may be more.
 pub fn due(
     client: &SpiClient<'_>,
     config_id: i32,
-    most: usize,
+    mut room: Room,
     under_way: &[i64],
-) -> SpiResult<Vec<Queued>> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
+) -> SpiResult<(Vec<Queued>, bool)> {
+    let most = i64::try_from(room.events).unwrap_or(i64::MAX);
     let arguments = [config_id.into(), under_way.to_vec().into(), most.into()];
     let found = plans::select(
         client,
@@ -42,7 +43,16 @@ pub fn due(
           LIMIT $3",
         &arguments,
     )?;
-    found.filter_map(|row| retry(row).transpose()).collect()
+    let mut events = Vec::new();
+    for row in found {
+        if !room.is_left() {
+            break;
+        }
+        let Some(event) = retry(row)? else { continue };
+        room.take(&event);
+        events.push(event);
+    }
+    Ok((events, !room.is_left()))
 }
 
 fn retry(row: SpiHeapTupleData<'_>) -> SpiResult<Option<Queued>> {

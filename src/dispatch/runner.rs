@@ -14,15 +14,18 @@ use super::host::ConsumerHost;
 use super::webhook;
 use crate::backend::{self, Link};
 use crate::event::Event;
-use crate::queue::consumer::{self, Batch, Consumer, Origin, Outcome, Queued, Retry};
+use crate::queue::consumer::{self, Batch, Consumer, Origin, Outcome, Queued, Retry, Room};
 use crate::worker::{Next, transaction};
 use crate::{journal, settings};
 
 /// Events that are read in one transaction. Ten times as many take ten times as long.
-const READ_AT_ONCE: usize = 500;
+const READ_AT_ONCE: Room = Room { events: 500, bytes: 4 << 20 };
 
 /// Events that are read and not recorded: so many at most are delivered twice after a crash.
 const MOST_OPEN: usize = 2000;
+
+/// What they take in the worker's memory, when they are larger than most.
+const MOST_OPEN_BYTES: usize = 16 << 20;
 
 /// Calls under way at once: what a server that takes a second for each answer needs to keep up with a
 /// hundred events a second.
@@ -177,10 +180,8 @@ impl Runner {
             self.exports.due(),
             self.rate.as_ref().filter(|_| self.more).map(Rate::next),
         ];
-        let can_begin = self.held_until.is_none()
-            && !self.waiting.is_empty()
-            && self.under_way.len() < MOST_CALLS
-            && self.flight.has_room();
+        let can_begin =
+            self.held_until.is_none() && !self.waiting.is_empty() && self.has_room_for_calls();
         if self.ending.is_none() && (can_begin || self.can_read(Instant::now())) {
             return Next::Again;
         }
@@ -189,8 +190,18 @@ impl Runner {
 
     fn can_read(&self, now: Instant) -> bool {
         let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
-        let has_room = self.progress.len() + READ_AT_ONCE <= MOST_OPEN;
-        self.more && is_allowed && has_room && self.held_until.is_none()
+        self.more && is_allowed && self.has_room() && self.held_until.is_none()
+    }
+
+    /// For what is read at once.
+    fn has_room(&self) -> bool {
+        self.progress.len() + READ_AT_ONCE.events <= MOST_OPEN
+            && self.progress.bytes() < MOST_OPEN_BYTES
+    }
+
+    /// A webhook is under way until it is answered.
+    fn has_room_for_calls(&self) -> bool {
+        self.under_way.len() + self.sent.len() < MOST_CALLS && self.flight.has_room()
     }
 
     /// Reads what is to be delivered next.
@@ -207,7 +218,7 @@ impl Runner {
             return;
         }
         let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
-        let most = READ_AT_ONCE.min(allowed).max(1);
+        let room = Room { events: READ_AT_ONCE.events.min(allowed).max(1), ..READ_AT_ONCE };
         let retries: Vec<i64> = self
             .progress
             .events()
@@ -222,7 +233,7 @@ impl Runner {
             if backend::is_stale() {
                 return Ok(None);
             }
-            let batch = consumer::next_batch(consumer, read, most, &retries)?;
+            let batch = consumer::next_batch(consumer, read, room, &retries)?;
             let under_way: Vec<i64> =
                 batch.events.iter().filter_map(retry_id).chain(retries).collect();
             let retry = consumer::next_retry(consumer.config_id, &under_way)?;
@@ -255,7 +266,8 @@ impl Runner {
         let wanted = events.len();
         let (others, reasons): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
         events.extend(others);
-        let items = self.progress.add(cursor, events);
+        let bytes = events.iter().map(|queued| queued.event.0.len()).sum();
+        let items = self.progress.add(cursor, events, bytes);
         let now = Instant::now();
         for (place, item) in items.iter().enumerate() {
             match place.checked_sub(wanted) {
@@ -303,7 +315,10 @@ impl Runner {
 
     /// Begins as many calls as there is room for.
     fn begin(&mut self) {
-        if self.exports.due().is_some_and(|due| due <= Instant::now())
+        let is_due = self.exports.due().is_some_and(|due| due <= Instant::now());
+        // Nor does it wait for events that are not read because of it.
+        let is_in_the_way = self.more && !self.has_room();
+        if (is_due || is_in_the_way)
             && let Some(batch) = self.exports.take()
         {
             self.waiting.push_back(Waiting::Export(batch));
@@ -312,8 +327,7 @@ impl Runner {
             return;
         }
         let time = settings::delivery_timeout();
-        while self.under_way.len() < MOST_CALLS
-            && self.flight.has_room()
+        while self.has_room_for_calls()
             && let Some(waiting) = self.waiting.pop_front()
         {
             let call = self.call(&waiting);

@@ -11,15 +11,19 @@ mod tests {
 
     use pgrx::prelude::*;
 
-    use crate::queue::consumer::{self, Outcome, Queued, Retry};
+    use crate::queue::consumer::{self, Outcome, Queued, Retry, Room};
     use crate::queue::rotation;
+
+    fn room(events: i32) -> Room {
+        Room { events: events as usize, bytes: 1 << 20 }
+    }
 
     /// Reads a batch, and records the same of each event: it is delivered, failed, to be tried again,
     /// or forgotten. Returns the events by their names.
     #[pg_extern]
     fn take(config_id: i32, most: i32, outcome: &str) -> Vec<String> {
         let consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
-        let batch = consumer::next_batch(&consumer, &consumer.cursor, most as usize, &[]).unwrap();
+        let batch = consumer::next_batch(&consumer, &consumer.cursor, room(most), &[]).unwrap();
         let name = |event: &Queued| match event.event.root() {
             Ok(jsonb::Ref::Object(event)) => match event.get("event") {
                 Ok(Some(jsonb::Ref::String(name))) => name.to_owned(),
@@ -55,7 +59,7 @@ mod tests {
     #[pg_extern]
     fn record_too_late(config_id: i32) -> bool {
         let consumer = consumer::claim(config_id).unwrap().expect("nobody else has it");
-        let batch = consumer::next_batch(&consumer, &consumer.cursor, 10, &[]).unwrap();
+        let batch = consumer::next_batch(&consumer, &consumer.cursor, room(10), &[]).unwrap();
         Spi::run("SELECT posthog_plugins.start_from('one', now() - '1 day'::interval)").unwrap();
         consumer::record(&consumer, &batch.cursor, &[]).unwrap()
     }
