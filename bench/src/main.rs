@@ -1,5 +1,6 @@
 //! Measures the extension beside its peers in one run, and writes docs/performance.md with its
-//! picture. `scripts/bench` sets the environment; `--quick` takes fewer rounds, for a look.
+//! picture. `scripts/bench` sets the environment; `--quick` takes fewer rounds, and words like `inserts`
+//! select what to measure, for a look.
 //!
 //! A noisy machine moves everything at once, so the subjects of a comparison take turns, round by
 //! round, and what is compared are the ratios within a round.
@@ -8,6 +9,7 @@
 
 mod calls;
 mod chart;
+mod deliveries;
 mod events;
 mod growth;
 mod inserts;
@@ -26,20 +28,34 @@ use crate::report::Report;
 use crate::rounds::Effort;
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (flags, words): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| argument.starts_with("--"));
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| *word == name);
+    let quick = flags.iter().any(|flag| *flag == "--quick");
     let effort = if quick { Effort::quick() } else { Effort::full() };
     let cluster = server::start();
+    server::make_template(&cluster, effort);
     let mut report = Report::default();
     report.machine(&machine::describe(&cluster));
 
-    let calls = calls::measure(&cluster, effort);
+    let calls = wanted("calls").then(|| calls::measure(&cluster, effort)).unwrap_or_default();
     report.calls(&calls);
-    report.inserts(&inserts::measure(&cluster, effort));
-    report.start(&start::measure(&cluster, effort));
-    report.growth(&growth::measure(&cluster, effort));
+    if wanted("inserts") {
+        report.inserts(&inserts::measure(&cluster, effort));
+    }
+    if wanted("deliveries") {
+        report.deliveries(&deliveries::measure(&cluster, effort));
+    }
+    if wanted("start") {
+        report.start(&start::measure(&cluster, effort));
+    }
+    if wanted("growth") {
+        report.growth(&growth::measure(&cluster, effort));
+    }
 
     let docs = repository().join("docs");
-    if quick {
+    if quick || !words.is_empty() {
         println!("{}", report.finish());
     } else {
         fs::write(docs.join("performance.svg"), chart::draw(&calls))
