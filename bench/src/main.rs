@@ -7,6 +7,7 @@
 
 #![recursion_limit = "256"] // an event is one long json!
 
+mod backlog;
 mod calls;
 mod chart;
 mod deliveries;
@@ -18,6 +19,7 @@ mod node;
 mod report;
 mod rounds;
 mod server;
+mod soak;
 mod start;
 
 use std::fs;
@@ -29,6 +31,17 @@ use crate::rounds::Effort;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize| -> Option<f64> {
+        arguments.get(place).map(|it| it.parse().expect("a number"))
+    };
+    match arguments.first().map(String::as_str) {
+        Some("backlog") => backlog::run(number(1).unwrap_or(10e6) as u64),
+        Some("soak") => soak::run(number(1).unwrap_or(10.0)),
+        _ => measure(&arguments),
+    }
+}
+
+fn measure(arguments: &[String]) {
     let (flags, words): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| argument.starts_with("--"));
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| *word == name);
@@ -39,8 +52,10 @@ fn main() {
     let mut report = Report::default();
     report.machine(&machine::describe(&cluster));
 
-    let calls = wanted("calls").then(|| calls::measure(&cluster, effort)).unwrap_or_default();
-    report.calls(&calls);
+    let calls = wanted("calls").then(|| calls::measure(&cluster, effort));
+    if let Some(calls) = &calls {
+        report.calls(calls);
+    }
     if wanted("inserts") {
         report.inserts(&inserts::measure(&cluster, effort));
     }
@@ -55,12 +70,13 @@ fn main() {
     }
 
     let docs = repository().join("docs");
-    if quick || !words.is_empty() {
-        println!("{}", report.finish());
-    } else {
-        fs::write(docs.join("performance.svg"), chart::draw(&calls))
-            .expect("the picture is written");
-        fs::write(docs.join("performance.md"), report.finish()).expect("the report is written");
-        println!("docs/performance.md is written");
+    match calls {
+        Some(calls) if words.is_empty() && !quick => {
+            let picture = chart::draw(&calls);
+            fs::write(docs.join("performance.svg"), picture).expect("the picture is written");
+            fs::write(docs.join("performance.md"), report.finish()).expect("the report is written");
+            println!("docs/performance.md is written");
+        }
+        _ => println!("{}", report.finish()),
     }
 }

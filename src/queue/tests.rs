@@ -202,6 +202,35 @@ mod tests {
     }
 
     #[pg_test]
+    fn large_events_are_read_few_at_a_time() {
+        let sessions = Sessions::new("queue_large");
+        // Of 400 kB each; there is room for one megabyte.
+        sessions.run(
+            "a",
+            "INSERT INTO events
+             SELECT 'a' || n, NULL, jsonb_build_object('text', repeat('x', 400000))
+               FROM generate_series(1, 5) AS n",
+        );
+        // Larger than that room.
+        sessions.run(
+            "a",
+            "INSERT INTO events VALUES ('b', NULL, jsonb_build_object('text', repeat('x', 2000000)))",
+        );
+        assert_eq!(sessions.take("c", 100, "delivered"), "a1,a2,a3");
+        assert_eq!(sessions.take("c", 100, "later"), "a4,a5,b");
+        sessions.run(
+            "a",
+            "UPDATE posthog_plugins.undelivered_event SET next_attempt_at = now() - interval '1s'
+              + make_interval(secs => id / 1000.0)",
+        );
+        sessions.insert("a", "c");
+        // Of half of the room, until it is full; the rest is for what is new.
+        assert_eq!(sessions.take("c", 100, "delivered"), "a4,a5,c");
+        assert_eq!(sessions.take("c", 100, "delivered"), "b");
+        assert_eq!(sessions.take("c", 100, "delivered"), "");
+    }
+
+    #[pg_test]
     fn what_failed_is_tried_again_until_it_is_a_dead_letter() {
         let sessions = Sessions::new("queue_retries");
         let state = "SELECT string_agg(concat_ws(' ', event ->> 'event', attempts, error,

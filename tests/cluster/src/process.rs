@@ -37,10 +37,10 @@ pub fn children_of(parent: i32) -> Vec<i32> {
     pids.filter(|pid| stat(*pid, 1).and_then(|it| it.parse().ok()) == Some(parent)).collect()
 }
 
-/// Whether a process runs. One that nobody has asked how it ended does not.
+/// Whether there is a process, if only until somebody asks how it has ended.
 #[must_use]
-pub fn is_alive(pid: i32) -> bool {
-    stat(pid, 0).is_some_and(|state| state != "Z")
+pub fn is_there(pid: i32) -> bool {
+    stat(pid, 0).is_some()
 }
 
 /// Ends processes at once, as the kernel does when there is no memory left. Some may have ended.

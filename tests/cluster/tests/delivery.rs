@@ -170,6 +170,23 @@ fn events_are_exported_in_batches() {
 }
 
 #[test]
+fn a_batch_that_cannot_grow_does_not_wait() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "many");
+    // A batch would take ten thousand of these, more than are under way at once.
+    client.add_plugin(
+        "exporter",
+        "export const exportEvents = (events) => console.log(`${events.length}`)",
+    );
+    let begin = Instant::now();
+    store(&mut client, 1, 10_000);
+    wait_until("most is exported", || {
+        client.value::<i64>("SELECT delivered FROM posthog_plugins.consumers") >= 8000
+    });
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn a_consumer_that_hangs_throws_or_eats_memory_delays_no_other() {
     let cluster = cluster();
     let mut client = database(&cluster, "others");

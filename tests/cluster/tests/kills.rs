@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cluster::process::{children_of, is_alive, kill};
+use cluster::process::{children_of, is_there, kill};
 use cluster::receiver::Receiver;
 use cluster::workers::{preloaded, worker_is_up};
 use cluster::{Cluster, Session, wait_until};
@@ -19,11 +19,11 @@ use postgres::Client;
 const DATABASE: &str = "kills";
 const WRITERS: u64 = 3;
 
-/// Each kind four times.
-const KILLS: usize = 12;
+/// Each kind three times.
+const KILLS: usize = 9;
 
 /// A kill comes so long after the first delivery since the last one, at most.
-const LONGEST_LIFE: Duration = Duration::from_millis(400);
+const LONGEST_LIFE: Duration = Duration::from_millis(1500);
 
 /// What waits for a consumer at most: a worker that is killed all the time never gets far behind, and
 /// is busy whenever it is killed.
@@ -188,7 +188,7 @@ fn write(
 /// Kills, and brings the server back.
 fn strike(cluster: &Cluster, victim: Victim) {
     let postmaster = cluster.postmaster();
-    let children = children_of(postmaster);
+    let all = [&[postmaster], children_of(postmaster).as_slice()].concat();
     match victim {
         Victim::Worker => wait_until("a worker is killed", || {
             // The one before may be on its way out.
@@ -200,11 +200,11 @@ fn strike(cluster: &Cluster, victim: Victim) {
             true
         }),
         Victim::Postmaster => kill(&[postmaster]),
-        Victim::Everything => kill(&[&[postmaster], children.as_slice()].concat()),
+        Victim::Everything => kill(&all),
     }
     if !matches!(victim, Victim::Worker) {
-        // PostgreSQL refuses to start while any of them has its memory.
-        wait_until("all processes are gone", || !children.iter().any(|pid| is_alive(*pid)));
+        // PostgreSQL refuses to start while any of them is there.
+        wait_until("all processes are gone", || !all.iter().any(|pid| is_there(*pid)));
         cluster.boot();
     }
 }
