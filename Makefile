@@ -12,8 +12,8 @@ export PG CARGO_TARGET_DIR CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo demo-stop psql build install test quick-test bench bench-check regress-accept geoip types \
-	lint licences release setup clean
+.PHONY: help demo demo-stop psql build install test quick-test kill-test bench bench-check soak backlog \
+	regress-accept geoip types lint licences release setup clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +41,20 @@ test: build types ## Runs every test there is; ARGS='--test regress' selects, as
 quick-test: ## Runs the tests that need no server: units and properties
 	cargo test --workspace --exclude posthog_plugins --exclude cluster $(ARGS)
 
+kill-test: build ## Kills workers and servers a hundred times while events are delivered; KILLS=1000
+	KILLS=$(or $(KILLS),100) scripts/test --test kills -- --nocapture
+
 bench: build ## Measures beside peers and writes docs/performance.md; ARGS=--quick only prints
 	scripts/bench $(ARGS)
 
 bench-check: ## Fails if an event takes 5 % more instructions than noted; ARGS=accept notes
 	scripts/bench-check $(ARGS)
+
+soak: build ## Delivers for ten minutes, and fails if memory or the queue grow; MINUTES=60
+	scripts/bench soak $(or $(MINUTES),10)
+
+backlog: build ## Measures how large the queue gets with 10,000,000 events; EVENTS=1000000
+	scripts/bench backlog $(or $(EVENTS),10000000)
 
 regress-accept: build ## Takes over what the regress files print as what is expected
 	REGRESS_ACCEPT=1 scripts/test --test regress

@@ -141,7 +141,8 @@ impl Duty for Dispatch {
             next = next.or(Next::Idle { until: Some(Instant::now() + PATIENCE) });
         }
         let rotation = self.rotated.filter(|_| self.delivered).map(|last| last + ROTATED_EVERY);
-        next.or(Next::Idle { until: rotation })
+        let unused = self.exchange.network.close_old();
+        next.or(Next::Idle { until: rotation }).or(Next::Idle { until: unused })
     }
 
     fn network(&self) -> Option<&Network> {

@@ -19,6 +19,8 @@ const IDLE_CONNECTIONS: usize = 4;
 
 pub struct Network {
     limits: fn() -> Limits,
+    /// Connections that may wait for another request.
+    idle: usize,
     permits: RefCell<HashMap<i32, Permit>>,
     client: RefCell<Option<Client>>,
     /// Who sent what is under way.
@@ -28,7 +30,7 @@ pub struct Network {
 /// For the chain, where somebody waits.
 impl Default for Network {
     fn default() -> Self {
-        Network::with_limits(settings::fetch_limits)
+        Network::new(settings::fetch_limits, IDLE_CONNECTIONS)
     }
 }
 
@@ -40,9 +42,10 @@ pub struct Permit {
 
 impl Network {
     /// With limits of requests that are asked for each time.
-    pub fn with_limits(limits: fn() -> Limits) -> Self {
+    pub fn new(limits: fn() -> Limits, idle: usize) -> Self {
         Network {
             limits,
+            idle,
             permits: RefCell::default(),
             client: RefCell::default(),
             senders: RefCell::default(),
@@ -69,12 +72,13 @@ impl Network {
         let client = match &mut *client {
             Some(client) => client,
             none => none.insert(
-                Client::new(Options { idle: IDLE_CONNECTIONS, ..Options::default() })
+                Client::new(Options { idle: self.idle, ..Options::default() })
                     .map_err(|error| error.to_string())?,
             ),
         };
-        let number =
-            client.send(request, rules, (self.limits)()).map_err(|error| error.to_string())?;
+        let number = client
+            .send(config, request, rules, (self.limits)())
+            .map_err(|error| error.to_string())?;
         self.senders.borrow_mut().insert(number, config);
         Ok(number)
     }
@@ -93,6 +97,11 @@ impl Network {
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
         !self.senders.borrow().is_empty()
+    }
+
+    /// Closes connections that have waited for long, and returns when to do so again.
+    pub fn close_old(&self) -> Option<Instant> {
+        self.client.borrow_mut().as_mut().and_then(Client::close_old)
     }
 
     /// Waits until one of them has ended, for [`Network::next`] to return at once; until then at most,

@@ -91,6 +91,9 @@ static SCHEDULE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
 /// Of all consumers of a worker together: a socket each.
 const MOST_DELIVERY_REQUESTS: usize = 400;
 
+/// Of each consumer, though others use up those: they may hang.
+const RESERVED_DELIVERY_REQUESTS: usize = 20;
+
 /// One does all there is to do for a database until deliveries are many.
 static WORKERS: GucSetting<i32> = GucSetting::<i32>::new(1);
 /// With the delays below, some tries in the first minute and the last after about an hour: most
@@ -166,6 +169,7 @@ pub fn fetch_limits() -> FetchLimits {
         time: Duration::from_millis(FETCH_TIMEOUT.get().unsigned_abs().into()),
         body_bytes: kilobytes(&FETCH_SIZE_LIMIT),
         at_once: FETCH_CONCURRENCY.get().unsigned_abs() as usize,
+        reserved: 0,
     }
 }
 
@@ -181,7 +185,12 @@ pub fn schedule_timeout() -> Duration {
 
 /// What holds for requests while nobody waits for them.
 pub fn delivery_limits() -> FetchLimits {
-    FetchLimits { time: delivery_timeout(), at_once: MOST_DELIVERY_REQUESTS, ..fetch_limits() }
+    FetchLimits {
+        time: delivery_timeout(),
+        at_once: MOST_DELIVERY_REQUESTS,
+        reserved: RESERVED_DELIVERY_REQUESTS,
+        ..fetch_limits()
+    }
 }
 
 /// The file in which plugins look up addresses.

@@ -135,7 +135,6 @@ pub struct Comparison {
 }
 
 pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Comparison> {
-    server::make_template(cluster, effort);
     let mut comparisons = Vec::new();
     for (number, case) in CASES.iter().enumerate() {
         let mut client = server::database(cluster, &format!("calls_{number}"), case.chain);

@@ -91,6 +91,19 @@ impl Report {
         }
     }
 
+    pub fn deliveries(&mut self, all: &[Measured]) {
+        self.line(
+            "\n## Delivering stored events\n\nOne worker, one consumer, events of 2 KB that wait in the \
+             queue, and a receiver on the same machine. Reading them and recording what became of \
+             them is part of it.\n",
+        );
+        self.line("| | µs for each event | events in a second |\n|---|---|---|");
+        for subject in all {
+            let median = subject.median();
+            self.line(format!("| {} | {median:.1} | {:.0} |", subject.name, 1e6 / median));
+        }
+    }
+
     pub fn start(&mut self, starts: &[Start]) {
         self.line(
             "\n## A new session\n\nMilliseconds, medians. The realm of a plugin is made when its \

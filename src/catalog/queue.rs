@@ -54,6 +54,28 @@ impl Queued {
     }
 }
 
+/// How much is read at a time. There is always room for the first event, however large.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    pub events: usize,
+    pub bytes: usize,
+}
+
+impl Room {
+    pub fn half(self) -> Self {
+        Room { events: self.events.div_ceil(2), bytes: self.bytes.div_ceil(2) }
+    }
+
+    pub fn is_left(self) -> bool {
+        self.events > 0 && self.bytes > 0
+    }
+
+    pub fn take(&mut self, event: &Queued) {
+        self.events = self.events.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(event.event.0.len());
+    }
+}
+
 /// Runs `work` as the owner on what is committed by now, even if the statement's own snapshot is
 /// older.
 pub fn newest<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
@@ -107,12 +129,13 @@ const READ: &str = "
      ORDER BY q.xid, q.number
      LIMIT $11";
 
-/// Reads what of a batch the consumer has not got, at most so much, and whether there may be more.
+/// Reads what of a batch the consumer has not got, as far as there is room, and whether there may be
+/// more. PostgreSQL leaves long events where they are until they are asked for, one by one.
 pub fn read(
     client: &SpiClient<'_>,
     consumer: &Consumer,
     cursor: &Cursor,
-    most: usize,
+    mut room: Room,
 ) -> Result<(Vec<Queued>, bool)> {
     let mut events = Vec::new();
     let Some(batch) = &cursor.batch else { return Ok((events, false)) };
@@ -120,7 +143,7 @@ pub fn read(
     let properties = filter.properties.clone();
     let properties = properties.and_then(|map| Json::parse(&Value::Object(map).to_string()).ok());
     for span in cursor.spans() {
-        if events.len() >= most {
+        if !room.is_left() {
             break;
         }
         let Span { first, last, after } = span;
@@ -138,21 +161,25 @@ pub fn read(
             filter.events.clone().into(),
             properties.clone().into(),
             filter.sample.into(),
-            i64::try_from(most - events.len()).unwrap_or(i64::MAX).into(),
+            i64::try_from(room.events).unwrap_or(i64::MAX).into(),
         ];
         let found = in_order(|| plans::select(client, READ, &arguments))?;
         for row in found {
+            if !room.is_left() {
+                break;
+            }
             let (transaction, number) = (row.get::<Transaction>(1)?, row.get(2)?);
             let (Some(Transaction(transaction)), Some(number)) = (transaction, number) else {
                 continue;
             };
             let (Some(enqueued_at), Some(event)) = (row.get(3)?, row.get(4)?) else { continue };
             let origin = Origin::Queue(Place { transaction, number });
-            events.push(Queued { origin, enqueued_at, event });
+            let queued = Queued { origin, enqueued_at, event };
+            room.take(&queued);
+            events.push(queued);
         }
     }
-    let is_full = events.len() >= most;
-    Ok((events, is_full))
+    Ok((events, !room.is_left()))
 }
 
 const COUNT: &str = "

@@ -6,7 +6,7 @@ use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 
 use super::consumers::Consumer;
-use super::queue::{Origin, Queued};
+use super::queue::{Origin, Queued, Room};
 use super::{as_owner, plans, teams};
 use crate::error::{Error, Result};
 use crate::settings;
@@ -26,24 +26,33 @@ pub struct Attempt<'a> {
     pub distinct_id: Option<String>,
 }
 
-/// What a consumer is to be given again by now: the longest waiting first, or in order, of events with
-/// the same distinct_id one or, for a batch, all that are due.
+/// What a consumer is to be given again by now, as far as there is room, and whether there may be more:
+/// the longest waiting first, or in order, of events with the same distinct_id one or, for a batch, all
+/// that are due.
 pub fn due(
     client: &SpiClient<'_>,
     consumer: &Consumer,
-    most: usize,
+    mut room: Room,
     under_way: &[i64],
-) -> SpiResult<Vec<Queued>> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
+) -> SpiResult<(Vec<Queued>, bool)> {
     let arguments = [
         consumer.config_id.into(),
         under_way.to_vec().into(),
-        most.into(),
+        i64::try_from(room.events).unwrap_or(i64::MAX).into(),
         consumer.gets_only_batches().into(),
     ];
     let place = if consumer.filter.ordered { "u.id" } else { "u.next_attempt_at" };
     let found = plans::select(client, &format!("{DUE} ORDER BY {place} LIMIT $3"), &arguments)?;
-    found.filter_map(|row| retry(row).transpose()).collect()
+    let mut events = Vec::new();
+    for row in found {
+        if !room.is_left() {
+            break;
+        }
+        let Some(event) = retry(row)? else { continue };
+        room.take(&event);
+        events.push(event);
+    }
+    Ok((events, !room.is_left()))
 }
 
 const DUE: &str = "

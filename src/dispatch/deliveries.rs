@@ -16,16 +16,19 @@ use super::exchange::Mailbox;
 use super::exports::Exports;
 use super::webhook;
 use crate::event::Event;
-use crate::queue::consumer::{self, Consumer, Origin, Outcome, Queued, Retry};
+use crate::queue::consumer::{self, Consumer, Origin, Outcome, Queued, Retry, Room};
 use crate::settings;
 use crate::worker::{Next, transaction};
 use order::order;
 
 /// Events that are read in one transaction. Ten times as many take ten times as long.
-const READ_AT_ONCE: usize = 500;
+const READ_AT_ONCE: Room = Room { events: 500, bytes: 4 << 20 };
 
 /// Events that are read and not recorded: so many at most are delivered twice after a crash.
 const MOST_OPEN: usize = 2000;
+
+/// What they take in the worker's memory, when they are larger than most.
+const MOST_OPEN_BYTES: usize = 16 << 20;
 
 /// Calls under way at once: what a server that takes a second for each answer needs to keep up with a
 /// hundred events a second.
@@ -157,7 +160,8 @@ impl Deliveries {
             // What belongs together may be in both.
             Some(Waiting::Export(_)) => self.order.is_none() || !self.exports_are_under_way(),
         };
-        is_its_turn && callee.can_begin() && self.under_way.len() < MOST_CALLS
+        // A webhook is under way until it is answered.
+        is_its_turn && callee.can_begin() && self.under_way.len() + self.sent.len() < MOST_CALLS
     }
 
     fn exports_are_under_way(&self) -> bool {
@@ -200,7 +204,10 @@ impl Deliveries {
 
     /// Begins as many calls as there is room for.
     pub fn begin(&mut self, callee: &mut Callee) {
-        if self.exports.due().is_some_and(|due| due <= Instant::now())
+        let is_due = self.exports.due().is_some_and(|due| due <= Instant::now());
+        // Nor does it wait for events that are not read because of it.
+        let is_in_the_way = self.more && !self.has_room();
+        if (is_due || is_in_the_way)
             && let Some(batch) = self.exports.take()
         {
             self.waiting.push_back(Waiting::Export(batch));

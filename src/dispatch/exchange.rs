@@ -10,6 +10,9 @@ use engine::{Answer, Request};
 use crate::network::Network;
 use crate::settings;
 
+/// As many as a busy consumer uses at once.
+const IDLE_CONNECTIONS: usize = 100;
+
 pub type Mailbox = RefCell<VecDeque<Answer>>;
 
 pub struct Exchange {
@@ -21,7 +24,7 @@ pub struct Exchange {
 impl Default for Exchange {
     fn default() -> Self {
         Exchange {
-            network: Network::with_limits(settings::delivery_limits),
+            network: Network::new(settings::delivery_limits, IDLE_CONNECTIONS),
             mailboxes: RefCell::default(),
         }
     }

@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::settings;
 
 pub use crate::catalog::consumers::Consumer;
-pub use crate::catalog::queue::{Origin, Queued};
+pub use crate::catalog::queue::{Origin, Queued, Room};
 
 /// What the view of retries says of one that has not been tried.
 const BEHIND: &str = "waits for an earlier event with its distinct_id";
@@ -80,28 +80,28 @@ pub fn find(config_id: i32) -> Result<Option<Consumer>> {
     newest(|client| consumers::one(client, config_id))
 }
 
-/// Reads what is due, at most so many: what failed before and is to be tried again, up to half of it
-/// if more is waiting, then what is new from there on. Retries that are under way are not read again. Nothing is
-/// written.
+/// Reads what is due, as far as there is room: what failed before and is to be tried again, up to half
+/// of it if more is waiting, then what is new from there on. Retries that are under way are not read
+/// again. Nothing is written.
 pub fn next_batch(
     consumer: &Consumer,
     from: &Cursor,
-    most: usize,
+    mut room: Room,
     under_way: &[i64],
 ) -> Result<Batch> {
     let (mut events, cursor, is_full) = newest(|client| -> Result<_> {
         let now = queue::now(client)?;
-        let retries = undelivered::due(client, consumer, most.div_ceil(2), under_way)?;
+        let (retries, are_more) = undelivered::due(client, consumer, room.half(), under_way)?;
+        retries.iter().for_each(|retry| room.take(retry));
         let cursor = from.in_batch(now);
-        let wanted = most.saturating_sub(retries.len());
-        let (events, is_full) = queue::read(client, consumer, &cursor, wanted)?;
+        let (events, is_full) = queue::read(client, consumer, &cursor, room)?;
         let cursor = match events.last().and_then(Queued::place).filter(|_| is_full) {
             Some(last) => cursor.after(last),
             None if is_full => from.clone(),
             None => cursor.past_batch(),
         };
-        let is_full = is_full || retries.len() * 2 >= most;
-        Ok((retries.into_iter().chain(events).collect::<Vec<_>>(), cursor, is_full))
+        let events = retries.into_iter().chain(events).collect::<Vec<_>>();
+        Ok((events, cursor, is_full || are_more))
     })?;
     let mut refused = Vec::new();
     if let Some(condition) = &consumer.filter.condition {

@@ -12,11 +12,15 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::catalog::{as_owner, consumers};
-    use crate::queue::consumer::{self, Consumer, Outcome, Queued, Retry};
+    use crate::queue::consumer::{self, Consumer, Outcome, Queued, Retry, Room};
     use crate::queue::{claim, rotation};
 
     fn claimed(config_id: i32) -> Option<Consumer> {
         claim::claim(config_id).then(|| consumer::find(config_id).unwrap()).flatten()
+    }
+
+    fn room(events: i32) -> Room {
+        Room { events: events as usize, bytes: 1 << 20 }
     }
 
     /// Reads a batch, and records the same of each event: it is delivered, failed, to be tried again,
@@ -24,7 +28,7 @@ mod tests {
     #[pg_extern]
     fn take(config_id: i32, most: i32, outcome: &str) -> Vec<String> {
         let consumer = claimed(config_id).expect("nobody else has it");
-        let batch = consumer::next_batch(&consumer, &consumer.cursor, most as usize, &[]).unwrap();
+        let batch = consumer::next_batch(&consumer, &consumer.cursor, room(most), &[]).unwrap();
         let name = |event: &Queued| match event.event.root() {
             Ok(jsonb::Ref::Object(event)) => match event.get("event") {
                 Ok(Some(jsonb::Ref::String(name))) => name.to_owned(),
@@ -60,7 +64,7 @@ mod tests {
     #[pg_extern]
     fn record_too_late(config_id: i32) -> bool {
         let consumer = claimed(config_id).expect("nobody else has it");
-        let batch = consumer::next_batch(&consumer, &consumer.cursor, 10, &[]).unwrap();
+        let batch = consumer::next_batch(&consumer, &consumer.cursor, room(10), &[]).unwrap();
         Spi::run("SELECT posthog_plugins.start_from('one', now() - '1 day'::interval)").unwrap();
         consumer::record(&consumer, &batch.cursor, &[]).unwrap()
     }
@@ -202,6 +206,35 @@ mod tests {
         assert_eq!(sessions.take("c", 2, "delivered"), "a5");
         assert_eq!(sessions.take("c", 2, "delivered"), "b1,a6");
         assert_eq!(sessions.take("c", 2, "delivered"), "");
+    }
+
+    #[pg_test]
+    fn large_events_are_read_few_at_a_time() {
+        let sessions = Sessions::new("queue_large");
+        // Of 400 kB each; there is room for one megabyte.
+        sessions.run(
+            "a",
+            "INSERT INTO events
+             SELECT 'a' || n, NULL, jsonb_build_object('text', repeat('x', 400000))
+               FROM generate_series(1, 5) AS n",
+        );
+        // Larger than that room.
+        sessions.run(
+            "a",
+            "INSERT INTO events VALUES ('b', NULL, jsonb_build_object('text', repeat('x', 2000000)))",
+        );
+        assert_eq!(sessions.take("c", 100, "delivered"), "a1,a2,a3");
+        assert_eq!(sessions.take("c", 100, "later"), "a4,a5,b");
+        sessions.run(
+            "a",
+            "UPDATE posthog_plugins.undelivered_event SET next_attempt_at = now() - interval '1s'
+              + make_interval(secs => id / 1000.0)",
+        );
+        sessions.insert("a", "c");
+        // Of half of the room, until it is full; the rest is for what is new.
+        assert_eq!(sessions.take("c", 100, "delivered"), "a4,a5,c");
+        assert_eq!(sessions.take("c", 100, "delivered"), "b");
+        assert_eq!(sessions.take("c", 100, "delivered"), "");
     }
 
     #[pg_test]

@@ -12,12 +12,14 @@ pub struct Progress<E, O> {
     /// The number of the first of them.
     first: u64,
     events: usize,
+    bytes: usize,
 }
 
 struct Piece<E, O> {
     /// Where the consumer is when the piece is done.
     cursor: Cursor,
     entries: Vec<Entry<E, O>>,
+    bytes: usize,
     open: usize,
 }
 
@@ -40,26 +42,33 @@ pub trait Outcome: Default + Ord {}
 
 impl<E, O> Default for Progress<E, O> {
     fn default() -> Self {
-        Progress { pieces: VecDeque::new(), first: 0, events: 0 }
+        Progress { pieces: VecDeque::new(), first: 0, events: 0, bytes: 0 }
     }
 }
 
 impl<E, O: Outcome> Progress<E, O> {
-    /// Takes a piece that was read. Each of its events is held once, until it is let go.
-    pub fn add(&mut self, cursor: Cursor, events: Vec<E>) -> Vec<Item> {
+    /// Takes a piece that was read, and how large it is. Each of its events is held once, until it is
+    /// let go.
+    pub fn add(&mut self, cursor: Cursor, events: Vec<E>, bytes: usize) -> Vec<Item> {
         let piece = self.first + self.pieces.len() as u64;
         let items = (0..events.len()).map(|index| Item { piece, index }).collect();
         self.events += events.len();
+        self.bytes += bytes;
         let open = events.len();
         let entry = |event| Entry { event, holds: 1, outcome: O::default() };
         let entries = events.into_iter().map(entry).collect();
-        self.pieces.push_back(Piece { cursor, entries, open });
+        self.pieces.push_back(Piece { cursor, entries, bytes, open });
         items
     }
 
     /// How many events were read and not recorded.
     pub fn len(&self) -> usize {
         self.events
+    }
+
+    /// How large they are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -100,8 +109,10 @@ impl<E, O: Outcome> Progress<E, O> {
 
     /// The first piece, if all of it has ended.
     pub fn take_done(&mut self) -> Option<(Cursor, Vec<(E, O)>)> {
-        let Piece { cursor, entries, .. } = self.pieces.pop_front_if(|piece| piece.open == 0)?;
+        let piece = self.pieces.pop_front_if(|piece| piece.open == 0)?;
+        let Piece { cursor, entries, bytes, .. } = piece;
         self.first += 1;
+        self.bytes -= bytes;
         self.events -= entries.len();
         let ended = entries.into_iter().map(|entry| (entry.event, entry.outcome)).collect();
         Some((cursor, ended))
@@ -132,13 +143,15 @@ mod tests {
     #[test]
     fn pieces_are_done_in_their_order() {
         let mut progress = Progress::<&str, u8>::default();
-        let first = progress.add(cursor(1), vec!["a", "b"]);
-        let second = progress.add(cursor(2), vec!["c"]);
+        let first = progress.add(cursor(1), vec!["a", "b"], 20);
+        let second = progress.add(cursor(2), vec!["c"], 10);
+        assert_eq!((progress.len(), progress.bytes()), (3, 30));
         progress.let_go(second[0], 0);
         assert!(progress.take_done().is_none());
         progress.let_go(first[1], 0);
         progress.let_go(first[0], 2);
         assert_eq!(progress.take_done().unwrap().1, [("a", 2), ("b", 0)]);
+        assert_eq!((progress.len(), progress.bytes()), (1, 10));
         assert_eq!(progress.take_done().unwrap().1, [("c", 0)]);
         assert!(progress.take_done().is_none() && progress.is_empty());
     }
@@ -146,7 +159,7 @@ mod tests {
     #[test]
     fn an_event_ends_with_all_that_it_waits_for_and_the_worst_of_it() {
         let mut progress = Progress::<&str, u8>::default();
-        let items = progress.add(cursor(1), vec!["a"]);
+        let items = progress.add(cursor(1), vec!["a"], 10);
         progress.hold(items[0]);
         assert_eq!(progress.let_go(items[0], 3), None);
         assert!(progress.take_done().is_none());
@@ -160,7 +173,7 @@ mod tests {
     #[test]
     fn an_empty_piece_is_done_at_once() {
         let mut progress = Progress::<&str, u8>::default();
-        assert_eq!(progress.add(cursor(1), vec![]), []);
+        assert_eq!(progress.add(cursor(1), vec![], 0), []);
         assert_eq!(progress.take_done().unwrap().1, []);
     }
 }

@@ -37,10 +37,10 @@ fn main() {
     println!("a client is made in {:?}", begin.elapsed());
     let rules = Rc::new(Rules::parse([host.as_str()]).expect("a list"));
     for at_once in [1, 8, 32] {
-        let limits = Limits { time: TIME * 10, body_bytes: 1 << 20, at_once };
+        let limits = Limits { time: TIME * 10, body_bytes: 1 << 20, at_once, reserved: 0 };
         let request = get(&host);
         let send = |client: &mut Client| {
-            client.send(request.clone(), rules.clone(), limits).expect("there is room");
+            client.send(1, request.clone(), rules.clone(), limits).expect("there is room");
         };
         (0..at_once).for_each(|_| send(&mut client));
         let (begin, mut count) = (Instant::now(), 0_u32);
@@ -59,8 +59,8 @@ fn main() {
         let secure = host.replace("http:", "https:");
         let rules = Rc::new(Rules::parse([secure.as_str()]).expect("a list"));
         let begin = Instant::now();
-        let limits = Limits { time: TIME, body_bytes: 1 << 20, at_once: 1 };
-        client.send(get(&secure), rules, limits).expect("there is room");
+        let limits = Limits { time: TIME, body_bytes: 1 << 20, at_once: 1, reserved: 0 };
+        client.send(1, get(&secure), rules, limits).expect("there is room");
         let (_, answer) = client.next(None, &|| false).expect("one is under way");
         answer.expect_err("there is no TLS");
         println!("the {which} handshake, which fails: {:?}", begin.elapsed());

@@ -1,7 +1,7 @@
 //! The executor: exchanges under way, driven on the caller's thread while it waits, and by no other.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, poll_immediate};
 use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
@@ -26,7 +26,7 @@ use crate::tls::Tls;
 /// long. Asking took 0.2 ms, 2 % of a processor, in an unoptimised build on a busy machine.
 const TICK: Duration = Duration::from_millis(10);
 
-/// More requests than that wait for no others.
+/// More requests of a sender than that wait for no others.
 const MOST_WAITING: usize = 1000;
 
 /// The process's, so that no answer is taken for one of an earlier client.
@@ -51,6 +51,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Requests under way; others wait until one of them has been taken.
     pub at_once: usize,
+    /// As many a sender may have under way even then: who waits for others that hang would hang as
+    /// well.
+    pub reserved: usize,
 }
 
 type Work = LocalBoxFuture<'static, Result<Response, Error>>;
@@ -58,12 +61,24 @@ type Work = LocalBoxFuture<'static, Result<Response, Error>>;
 pub struct Client {
     runtime: Runtime,
     world: Rc<World>,
-    /// Each with its number, and how many may be under way beside it.
-    waiting: VecDeque<(u64, Work, usize)>,
+    lanes: BTreeMap<i32, Lane>,
     slots: HashMap<u64, Rc<RefCell<Slot>>>,
     running: FuturesUnordered<Running>,
     /// What [`Client::wait`] has seen end.
     ended: Option<Ended>,
+}
+
+/// The exchanges of one sender.
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Waiting>,
+    under_way: usize,
+}
+
+struct Waiting {
+    number: u64,
+    work: Work,
+    limits: Limits,
 }
 
 /// An exchange's number, and what came of it.
@@ -105,21 +120,23 @@ impl Client {
         Ok(Client {
             runtime,
             world: Rc::new(world),
-            waiting: VecDeque::new(),
+            lanes: BTreeMap::new(),
             slots: HashMap::new(),
             running: FuturesUnordered::new(),
             ended: None,
         })
     }
 
-    /// Begins an exchange, and numbers it.
+    /// Begins an exchange of a sender, and numbers it.
     pub fn send(
         &mut self,
+        sender: i32,
         request: Request,
         rules: Rc<Rules>,
         limits: Limits,
     ) -> Result<u64, Error> {
-        if self.waiting.len() >= MOST_WAITING {
+        let lane = self.lanes.entry(sender).or_default();
+        if lane.waiting.len() >= MOST_WAITING {
             return Err(Error::TooMany(MOST_WAITING));
         }
         let number = 1 + LAST.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +146,7 @@ impl Client {
             let in_time = tokio::time::timeout(limits.time, answer).await;
             in_time.unwrap_or(Err(Error::TooSlow(limits.time)))
         });
-        self.waiting.push_back((number, work, limits.at_once));
+        lane.waiting.push_back(Waiting { number, work, limits });
         Ok(number)
     }
 
@@ -148,15 +165,23 @@ impl Client {
             if self.slots.is_empty() {
                 return None;
             }
-            let tick = Instant::now() + TICK;
-            let wake = until.map_or(tick, |until| until.min(tick));
+            let now = Instant::now();
+            let wake = until.map_or(now + TICK, |until| until.min(now + TICK));
             let running = &mut self.running;
             // Nothing of the caller's runs inside the executor, which it may never come back to.
-            let ended = self
-                .runtime
-                .block_on(async { tokio::time::timeout_at(wake.into(), running.next()).await });
-            if let Ok(Some(Some((number, result)))) = ended {
-                self.slots.remove(&number);
+            let ended = self.runtime.block_on(async {
+                // A timer would wait for its next tick, a millisecond.
+                let ended = match wake > now {
+                    true => tokio::time::timeout_at(wake.into(), running.next()).await.ok(),
+                    false => poll_immediate(running.next()).await,
+                };
+                // Has the executor look at the sockets, and wake those who have yielded: it forgets
+                // them when it is left.
+                tokio::task::yield_now().await;
+                ended
+            });
+            if let Some(Some(Some((number, result)))) = ended {
+                self.forget(number);
                 return Some((number, result));
             }
             if interrupted() || until.is_some_and(|until| until <= Instant::now()) {
@@ -173,8 +198,10 @@ impl Client {
     /// Ends an exchange, and closes its connection.
     pub fn cancel(&mut self, number: u64) {
         self.ended.take_if(|(ended, _)| *ended == number);
-        self.waiting.retain(|(waiting, ..)| *waiting != number);
-        let Some(slot) = self.slots.remove(&number) else { return };
+        for lane in self.lanes.values_mut() {
+            lane.waiting.retain(|waiting| waiting.number != number);
+        }
+        let Some(slot) = self.forget(number) else { return };
         let Slot { work, waker, .. } = &mut *slot.borrow_mut();
         *work = None;
         if let Some(waker) = waker.take() {
@@ -187,21 +214,41 @@ impl Client {
         self.world.pool.clear();
     }
 
+    /// Closes connections that nobody has used for some seconds, and returns when to do so again.
+    pub fn close_old(&mut self) -> Option<Instant> {
+        self.world.pool.close_old()
+    }
+
     fn start(&mut self) {
-        while let Some((_, _, at_once)) = self.waiting.front()
-            && self.slots.len() < (*at_once).max(1)
-            && let Some((number, work, _)) = self.waiting.pop_front()
-        {
-            let slot = Rc::new(RefCell::new(Slot { number, work: Some(work), waker: None }));
-            self.slots.insert(number, slot.clone());
-            self.running.push(Running(slot));
+        for (sender, lane) in &mut self.lanes {
+            while let Some(Waiting { limits, .. }) = lane.waiting.front()
+                && (self.slots.len() < limits.at_once.max(1) || lane.under_way < limits.reserved)
+                && let Some(Waiting { number, work, .. }) = lane.waiting.pop_front()
+            {
+                let slot = Slot { number, sender: *sender, work: Some(work), waker: None };
+                let slot = Rc::new(RefCell::new(slot));
+                self.slots.insert(number, slot.clone());
+                self.running.push(Running(slot));
+                lane.under_way += 1;
+            }
         }
+        self.lanes.retain(|_, lane| lane.under_way > 0 || !lane.waiting.is_empty());
+    }
+
+    /// An exchange is no longer under way.
+    fn forget(&mut self, number: u64) -> Option<Rc<RefCell<Slot>>> {
+        let slot = self.slots.remove(&number)?;
+        if let Some(lane) = self.lanes.get_mut(&slot.borrow().sender) {
+            lane.under_way -= 1;
+        }
+        Some(slot)
     }
 }
 
 /// An exchange that can be ended from outside, at once: what is left in the executor is empty.
 struct Slot {
     number: u64,
+    sender: i32,
     work: Option<Work>,
     waker: Option<Waker>,
 }
@@ -213,7 +260,7 @@ impl Future for Running {
     type Output = Option<(u64, Result<Response, Error>)>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Slot { number, work, waker } = &mut *self.0.borrow_mut();
+        let Slot { number, work, waker, .. } = &mut *self.0.borrow_mut();
         let Some(exchange) = work else { return Poll::Ready(None) };
         match exchange.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some((*number, result))),

@@ -41,9 +41,8 @@ impl Pool {
     }
 
     fn find(&self, site: &Site, rules: &Rules) -> Option<Connection> {
+        self.close_old();
         let mut idle = self.idle.borrow_mut();
-        let now = Instant::now();
-        idle.retain(|idle| now.duration_since(idle.since) < KEPT);
         let fits = |idle: &Idle| {
             idle.site == *site && rules.admit_address(site, idle.connection.peer).is_ok()
         };
@@ -60,6 +59,14 @@ impl Pool {
             idle.remove(0);
         }
         idle.push(Idle { site, connection, since: Instant::now() });
+    }
+
+    /// Closes what has waited for too long, and returns when the next one will have.
+    pub(crate) fn close_old(&self) -> Option<Instant> {
+        let mut idle = self.idle.borrow_mut();
+        let now = Instant::now();
+        idle.retain(|idle| now.duration_since(idle.since) < KEPT);
+        idle.first().map(|idle| idle.since + KEPT)
     }
 
     pub(crate) fn clear(&self) {

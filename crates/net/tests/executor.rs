@@ -97,7 +97,7 @@ fn exchanges_run_beside_each_other_as_many_as_may() {
     let mut sent: Vec<(u64, String)> = (0..40)
         .map(|n| {
             let path = format!("/{n}");
-            let number = client.send(get(&server.url(&path)), rules.clone(), limits).unwrap();
+            let number = client.send(1, get(&server.url(&path)), rules.clone(), limits).unwrap();
             (number, path)
         })
         .collect();
@@ -111,10 +111,52 @@ fn exchanges_run_beside_each_other_as_many_as_may() {
 }
 
 #[test]
+fn nobody_has_to_wait_for_the_answers() {
+    let server = Server::start(|_, out| reply(out, "200 OK", b"ok"));
+    let (mut client, rules) = (client(), rules(&[server.host()]));
+    let begin = Instant::now();
+    // One that begins looks at a connection that was used while others end.
+    let limits = Limits { at_once: 20, ..LIMITS };
+    for _ in 0..400 {
+        client.send(1, get(&server.url("/")), rules.clone(), limits).unwrap();
+    }
+    let mut left = 400;
+    while left > 0 {
+        match client.next(Some(Instant::now()), &|| false) {
+            Some((_, answer)) => {
+                assert!(answer.is_ok(), "{answer:?}");
+                left -= 1;
+            }
+            None => client.wait(Some(begin + LIMITS.time), &|| false),
+        }
+    }
+    assert!(begin.elapsed() < LIMITS.time / 2, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn requests_that_hang_leave_room_for_those_of_others() {
+    let (hanging, server) = (hanging(), Server::start(|_, out| reply(out, "200 OK", b"ok")));
+    let (mut client, rules) = (client(), rules(&[hanging.host(), server.host()]));
+    let limits = Limits { at_once: 8, reserved: 2, ..LIMITS };
+    let mut send = |sender, server: &Server, count| {
+        for _ in 0..count {
+            client.send(sender, get(&server.url("/")), rules.clone(), limits).unwrap();
+        }
+    };
+    send(1, &hanging, 1000);
+    send(2, &server, 20);
+    for _ in 0..20 {
+        let (_, answer) = client.next(Some(Instant::now() + LIMITS.time), &|| false).unwrap();
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    assert!(hanging.connections() <= 10);
+}
+
+#[test]
 fn an_interrupt_ends_the_wait_at_once() {
     let server = hanging();
     let mut client = client();
-    client.send(get(&server.url("/")), rules(&[server.host()]), LIMITS).unwrap();
+    client.send(1, get(&server.url("/")), rules(&[server.host()]), LIMITS).unwrap();
     let (begin, asked) = (Instant::now(), Cell::new(0));
     let interrupted = || {
         asked.set(asked.get() + 1);
@@ -132,7 +174,7 @@ fn a_wait_ends_when_it_should_and_goes_on() {
         reply(out, "200 OK", b"ok")
     });
     let mut client = client();
-    client.send(get(&server.url("/")), rules(&[server.host()]), LIMITS).unwrap();
+    client.send(1, get(&server.url("/")), rules(&[server.host()]), LIMITS).unwrap();
     let soon = Instant::now() + Duration::from_millis(30);
     assert!(client.next(Some(soon), &|| false).is_none());
     assert!(client.next(None, &|| false).unwrap().1.is_ok());
@@ -146,7 +188,7 @@ fn what_is_cancelled_closes_its_connection_at_once_and_never_ends() {
     let rules = rules(&[server.host()]);
     let limits = Limits { at_once: 10, ..LIMITS };
     let numbers: Vec<u64> = (0..20)
-        .map(|_| client.send(get(&server.url("/")), rules.clone(), limits).unwrap())
+        .map(|_| client.send(1, get(&server.url("/")), rules.clone(), limits).unwrap())
         .collect();
     let soon = Instant::now() + Duration::from_millis(100);
     assert!(client.next(Some(soon), &|| false).is_none());
@@ -174,13 +216,13 @@ fn sockets() -> usize {
 fn a_client_that_goes_away_leaves_no_connection() {
     let server = hanging();
     let mut client = client();
-    client.send(get(&server.url("/")), rules(&[server.host()]), LIMITS).unwrap();
+    client.send(1, get(&server.url("/")), rules(&[server.host()]), LIMITS).unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
     assert!(client.next(Some(soon), &|| false).is_none());
     drop(client);
     let closed = Server::serve(|mut stream| stream.read(&mut [0]).map(drop));
     let mut client = common::client();
-    client.send(get(&closed.url("/")), rules(&[closed.host()]), LIMITS).unwrap();
+    client.send(1, get(&closed.url("/")), rules(&[closed.host()]), LIMITS).unwrap();
     drop(client);
     wait_until("nothing is open", || closed.open() == 0);
 }
@@ -190,9 +232,9 @@ fn there_is_an_end_to_how_many_wait() {
     let mut client = client();
     let rules = rules(&["example.com"]);
     let url = get("https://example.com/");
-    let sent = (0..2000).take_while(|_| client.send(url.clone(), rules.clone(), LIMITS).is_ok());
+    let sent = (0..2000).take_while(|_| client.send(1, url.clone(), rules.clone(), LIMITS).is_ok());
     assert_eq!(sent.count(), 1000);
-    assert!(matches!(client.send(url, rules, LIMITS), Err(Error::TooMany(1000))));
+    assert!(matches!(client.send(1, url, rules, LIMITS), Err(Error::TooMany(1000))));
 }
 
 #[test]
@@ -233,7 +275,7 @@ fn waiting_leaves_what_has_ended_to_who_asks_for_it() {
     let allowed = rules(&[server.host()]);
     client.wait(Some(Instant::now()), &|| false);
     let [first, second] =
-        [(); 2].map(|()| client.send(get(&server.url("/")), allowed.clone(), LIMITS).unwrap());
+        [(); 2].map(|()| client.send(1, get(&server.url("/")), allowed.clone(), LIMITS).unwrap());
     let patience = Some(Instant::now() + Duration::from_secs(60));
     // Once more changes nothing.
     client.wait(patience, &|| false);

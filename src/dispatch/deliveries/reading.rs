@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Deliveries, MOST_OPEN, READ_AT_ONCE, Recorded, rate, retry_id};
+use super::{Deliveries, MOST_OPEN, MOST_OPEN_BYTES, READ_AT_ONCE, Recorded, rate, retry_id};
 use crate::backend;
 use crate::dispatch::callee::Callee;
-use crate::queue::consumer::{self, Batch, Outcome, Retry};
+use crate::queue::consumer::{self, Batch, Outcome, Retry, Room};
 use crate::worker::transaction;
 
 /// What there was to be read.
@@ -20,8 +20,13 @@ enum Found {
 impl Deliveries {
     pub(super) fn can_read(&self, callee: &Callee, now: Instant) -> bool {
         let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
-        let has_room = self.progress.len() + READ_AT_ONCE <= MOST_OPEN;
-        self.more && is_allowed && has_room && callee.is_free()
+        self.more && is_allowed && self.has_room() && callee.is_free()
+    }
+
+    /// For what is read at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.progress.len() + READ_AT_ONCE.events <= MOST_OPEN
+            && self.progress.bytes() < MOST_OPEN_BYTES
     }
 
     /// Reads what is to be delivered next.
@@ -34,7 +39,7 @@ impl Deliveries {
             return Recorded::Nothing;
         }
         let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
-        let most = READ_AT_ONCE.min(allowed).max(1);
+        let room = Room { events: READ_AT_ONCE.events.min(allowed).max(1), ..READ_AT_ONCE };
         let retries: Vec<i64> = self.progress.events().filter_map(retry_id).collect();
         let mut is_changed = false;
         let found = transaction(c"reading the queue", || {
@@ -52,7 +57,7 @@ impl Deliveries {
                     _ => return Ok(Found::Elsewhere),
                 }
             }
-            let batch = consumer::next_batch(consumer, read, most, &retries)?;
+            let batch = consumer::next_batch(consumer, read, room, &retries)?;
             let under_way: Vec<i64> =
                 batch.events.iter().filter_map(retry_id).chain(retries).collect();
             let retry = consumer::next_retry(consumer.config_id, &under_way)?;
@@ -92,7 +97,8 @@ impl Deliveries {
         let wanted = events.len();
         let (others, reasons): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
         events.extend(others);
-        let items = self.progress.add(cursor, events);
+        let bytes = events.iter().map(|queued| queued.event.0.len()).sum();
+        let items = self.progress.add(cursor, events, bytes);
         let now = Instant::now();
         for (place, item) in items.iter().enumerate() {
             match place.checked_sub(wanted) {

@@ -142,6 +142,14 @@ impl Cluster {
         run(self.pg_ctl("stop").args(["--mode", mode]));
     }
 
+    /// The process that all others of the server come from.
+    #[must_use]
+    pub fn postmaster(&self) -> i32 {
+        let file = fs::read_to_string(self.data().join("postmaster.pid"));
+        let first = file.as_deref().unwrap_or_default().lines().next();
+        first.and_then(|pid| pid.parse().ok()).expect("the server runs")
+    }
+
     fn pg_ctl(&self, action: &str) -> Command {
         let mut command = self.environment.as_server(self.environment.bin.join("pg_ctl"));
         // A server that inherited a pipe would hold it open, and its reader would wait for the end.

@@ -11,6 +11,7 @@ pub mod keeper;
 pub mod markdown;
 pub mod mmdb;
 pub mod process;
+pub mod receiver;
 pub mod releases;
 pub mod sample;
 mod session;

@@ -2,97 +2,11 @@
 //! does delays no other.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use cluster::receiver::Receiver;
 use cluster::{Cluster, Session, Shutdown, wait_until};
 use postgres::Client;
-
-/// A server on loopback that answers by the path: `/status/503`, `/busy` with 429 and Retry-After,
-/// `/hang` not at all, `/cut` in the midst of the answer.
-struct Receiver {
-    address: SocketAddr,
-    bodies: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let bodies = Arc::default();
-        let receiver = Receiver { address, bodies: Arc::clone(&bodies) };
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, bodies) = (stream.unwrap(), Arc::clone(&bodies));
-                thread::spawn(move || serve(stream, &bodies));
-            }
-        });
-        receiver
-    }
-
-    /// What was received under a path, in order.
-    fn received(&self, path: &str) -> Vec<String> {
-        let bodies = self.bodies.lock().unwrap();
-        bodies.iter().filter(|(at, _)| at == path).map(|(_, body)| body.clone()).collect()
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// Lets a plugin reach it.
-    fn allow(&self, client: &mut Client, plugin: &str) {
-        let address = self.address;
-        client.run(&format!(
-            "SELECT posthog_plugins.allow_hosts('{plugin}', '{{http://{address}, 127.0.0.1/32}}')"
-        ));
-    }
-}
-
-fn serve(mut stream: TcpStream, bodies: &Mutex<Vec<(String, String)>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut length = 0;
-        loop {
-            let mut header = String::new();
-            if reader.read_line(&mut header).unwrap_or(0) == 0 {
-                return;
-            }
-            if header.trim().is_empty() {
-                break;
-            }
-            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        if reader.read_exact(&mut body).is_err() {
-            return;
-        }
-        let body = String::from_utf8_lossy(&body).into_owned();
-        bodies.lock().unwrap().push((path.clone(), body));
-        let (status, more) = match path.as_str() {
-            "/hang" => continue,
-            "/busy" => (429, "retry-after: 2\r\n"),
-            path => {
-                (path.strip_prefix("/status/").and_then(|it| it.parse().ok()).unwrap_or(200), "")
-            }
-        };
-        let length = if path == "/cut" { 100 } else { 2 };
-        let answer = format!("HTTP/1.1 {status} x\r\n{more}content-length: {length}\r\n\r\nok");
-        if stream.write_all(answer.as_bytes()).is_err() || path == "/cut" {
-            return;
-        }
-    }
-}
 
 /// A server where retries come soon.
 fn cluster() -> Cluster {
@@ -253,6 +167,23 @@ fn events_are_exported_in_batches() {
     client.run("INSERT INTO events VALUES ('ignored', 'u', '{\"n\": 4}')");
     all_is_delivered(&mut client);
     assert_eq!(receiver.received("/batch"), ["1,2,3"]);
+}
+
+#[test]
+fn a_batch_that_cannot_grow_does_not_wait() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "many");
+    // A batch would take ten thousand of these, more than are under way at once.
+    client.add_plugin(
+        "exporter",
+        "export const exportEvents = (events) => console.log(`${events.length}`)",
+    );
+    let begin = Instant::now();
+    store(&mut client, 1, 10_000);
+    wait_until("most is exported", || {
+        client.value::<i64>("SELECT delivered FROM posthog_plugins.consumers") >= 8000
+    });
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[test]

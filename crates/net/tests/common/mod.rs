@@ -153,7 +153,7 @@ impl Names for Here {
 }
 
 pub const LIMITS: Limits =
-    Limits { time: Duration::from_secs(20), body_bytes: 1 << 20, at_once: 32 };
+    Limits { time: Duration::from_secs(20), body_bytes: 1 << 20, at_once: 32, reserved: 0 };
 
 pub fn client() -> Client {
     let options = Options { idle: 32, names: Some(Box::new(Here)), ..Options::default() };
@@ -198,7 +198,7 @@ pub fn exchange(
     request: Request,
     limits: Limits,
 ) -> Result<Response, Error> {
-    let number = client.send(request, rules.clone(), limits).unwrap();
+    let number = client.send(1, request, rules.clone(), limits).unwrap();
     let (ended, result) = client.next(None, &|| false).expect("an exchange is under way");
     assert_eq!(ended, number);
     result
