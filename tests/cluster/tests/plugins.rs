@@ -42,8 +42,8 @@ struct Case {
     expect: Option<String>,
     logs: Vec<String>,
     setup_error: Option<String>,
-    /// Only a dry run can answer requests.
-    has_responses: bool,
+    /// Only a dry run can answer requests, and call another function than `processEvent`.
+    is_for_dry_runs: bool,
 }
 
 fn cases(client: &mut Client, file: &str) -> Vec<Case> {
@@ -53,7 +53,7 @@ fn cases(client: &mut Client, file: &str) -> Vec<Case> {
                ARRAY(SELECT jsonb_array_elements(c -> 'before')::text), (c -> 'event')::text,
                NULLIF(c -> 'expect', 'null')::text,
                ARRAY(SELECT jsonb_array_elements_text(c -> 'logs')), c ->> 'setup_error',
-               c ? 'responses'
+               c ?| '{responses, method}'
           FROM jsonb_array_elements($1::text::jsonb) AS c";
     let rows = client.query(sql, &[&file]).unwrap();
     rows.iter()
@@ -66,7 +66,7 @@ fn cases(client: &mut Client, file: &str) -> Vec<Case> {
             expect: row.get(5),
             logs: row.get(6),
             setup_error: row.get(7),
-            has_responses: row.get(8),
+            is_for_dry_runs: row.get(8),
         })
         .collect()
 }
@@ -74,7 +74,7 @@ fn cases(client: &mut Client, file: &str) -> Vec<Case> {
 fn run(client: &mut Client, plugin: &str, case: &Case) -> Result<(), String> {
     client.query("SELECT posthog_plugins.install_bundled($1)", &[&plugin]).unwrap();
     let result = match &case.setup_error {
-        _ if case.has_responses => Ok(()),
+        _ if case.is_for_dry_runs => Ok(()),
         Some(part) => refuses(client, plugin, case, part),
         None => transforms(client, plugin, case),
     };
