@@ -25,3 +25,32 @@ SELECT r.id, c.plugin, c.team_id, c.label, r.kind, r.name, r.started_at, r.durat
   JOIN posthog_plugins._visible_config AS c ON c.id = r.config_id AND c.is_own
  ORDER BY r.started_at DESC, r.id DESC;
 COMMENT ON VIEW posthog_plugins.runs IS 'What became of jobs and schedules, the newest first';
+
+CREATE FUNCTION posthog_plugins._task_findings()
+    RETURNS TABLE (topic text, subject text, status text, finding text, advice text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT 'job', due.plugin || COALESCE(', team ' || due.team_id, '')
+                         || COALESCE(', ' || NULLIF(due.label, ''), ''),
+       'warning',
+       pg_catalog.format('%s jobs are due, the oldest for %s', due.jobs,
+                         pg_catalog.date_trunc('second', pg_catalog.now() - due.oldest)),
+       pg_catalog.format('SELECT * FROM posthog_plugins.jobs WHERE config_id = %s; SELECT posthog_plugins.start_worker(), if none is in posthog_plugins.workers',
+                         due.config_id)
+  FROM (SELECT j.config_id, c.plugin, c.team_id, c.label, pg_catalog.count(*) AS jobs,
+               pg_catalog.min(j.run_at) AS oldest
+          FROM posthog_plugins.jobs AS j
+          JOIN posthog_plugins.plugin_config AS c ON c.id = j.config_id AND c.enabled
+         WHERE j.run_at < pg_catalog.now()
+         GROUP BY j.config_id, c.plugin, c.team_id, c.label) AS due
+ WHERE due.oldest < pg_catalog.now() - '1 hour'::interval
+ UNION ALL
+SELECT 'schedule', s.plugin || COALESCE(', team ' || s.team_id, '')
+                            || COALESCE(', ' || NULLIF(s.label, ''), ''),
+       'warning',
+       pg_catalog.format('%s failed the last time: %s', s.task, pg_catalog.left(s.last_error, 200)),
+       pg_catalog.format('SELECT * FROM posthog_plugins.runs WHERE config_id = %s AND kind = ''schedule''',
+                         s.config_id)
+  FROM posthog_plugins.schedules AS s
+ WHERE s.last_outcome = 'failed'
+$$;

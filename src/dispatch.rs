@@ -51,7 +51,8 @@ impl Dispatch {
         }
     }
 
-    /// Takes up configs that nobody attends, and leaves those that are no more or have changed.
+    /// Takes up configs that nobody attends, leaves those that are no more or have changed, and has the
+    /// others look for what is new.
     fn follow(&mut self) -> Option<()> {
         let Dispatch { exchange, runners, .. } = self;
         transaction(c"looking for something to do", || {
@@ -81,6 +82,9 @@ impl Dispatch {
                         return Err(error);
                     }
                 }
+            }
+            for (id, runner) in runners {
+                runner.look(waiting.contains(id));
             }
             Ok(())
         })
@@ -125,7 +129,6 @@ impl Duty for Dispatch {
         let mut failed = false;
         if woken || backend::is_stale() {
             failed = self.follow().is_none();
-            self.runners.values_mut().for_each(Runner::look);
         }
         let mut next = Next::IDLE;
         for runner in self.runners.values_mut() {

@@ -66,7 +66,7 @@ extension_sql_file!("../sql/tasks_views.sql", name = "tasks_views", requires = [
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",
-    requires = ["queue_views", "worker", operator::_incomplete]
+    requires = ["queue_views", "tasks_views", "worker", operator::_incomplete]
 );
 extension_sql_file!(
     "../sql/queue.sql",

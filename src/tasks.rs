@@ -4,10 +4,10 @@
 #![allow(clippy::result_large_err)]
 
 use pgrx::JsonB;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::catalog::configs::Target;
 use crate::catalog::jobs;
@@ -22,14 +22,17 @@ type Answer<T> = Result<T, ErrorReport>;
 fn run_job(
     plugin: &str,
     job: &str,
-    payload: default!(JsonB, "'{}'"),
-    run_at: default!(TimestampWithTimeZone, "pg_catalog.now()"),
+    payload: default!(Option<JsonB>, "'{}'"),
+    run_at: default!(Option<TimestampWithTimeZone>, "pg_catalog.now()"),
     team_id: default!(Option<i32>, "NULL"),
     label: default!(&str, "''"),
 ) -> Answer<i64> {
-    let JsonB(Value::Object(payload)) = payload else {
-        return Err(Error::PayloadIsNotAnObject.into());
+    let payload = match payload {
+        Some(JsonB(Value::Object(payload))) => payload,
+        Some(_) => return Err(Error::PayloadIsNotAnObject.into()),
+        None => Map::new(),
     };
+    let run_at = run_at.unwrap_or_else(clock_timestamp);
     let target = Target::of_caller(plugin, team_id, label)?;
     let (id, is_enabled) = jobs::run(target, job, payload, run_at)?;
     if is_enabled {

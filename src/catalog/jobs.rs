@@ -74,7 +74,7 @@ pub fn next(
         client,
         "SELECT EXTRACT(epoch FROM pg_catalog.min(j.run_at) - pg_catalog.clock_timestamp())::float8
            FROM posthog_plugins.plugin_job AS j
-          WHERE j.config_id = $1 AND j.id <> ALL ($2)",
+          WHERE j.config_id = $1 AND j.id <> ALL ($2) AND pg_catalog.isfinite(j.run_at)",
         &arguments,
     )?
     .first()

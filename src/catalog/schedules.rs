@@ -91,7 +91,8 @@ const LOOK: &str = "
                                        WHEN 'runEveryHour' THEN 'hour'
                                        ELSE 'day' END AS unit
                       FROM posthog_plugins.plugin_schedule AS q
-                     WHERE q.config_id = $1) AS s) AS t";
+                     WHERE q.config_id = $1) AS s) AS t
+     ORDER BY t.task";
 
 fn tick(row: SpiHeapTupleData<'_>) -> SpiResult<Option<(Schedule, Tick)>> {
     let task: String = row.get(1)?.unwrap_or_default();

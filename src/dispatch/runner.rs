@@ -55,10 +55,12 @@ impl Runner {
         self.callee.config()
     }
 
-    /// There may be something new to do.
-    pub fn look(&mut self) {
+    /// There may be new events, and new jobs if it has any.
+    pub fn look(&mut self, has_jobs: bool) {
         self.parts.deliveries.iter_mut().for_each(Deliveries::look);
-        self.parts.jobs.look();
+        if has_jobs {
+            self.parts.jobs.look();
+        }
     }
 
     /// Goes on with the config as it is now; `None` if there is nothing to do for it any more.

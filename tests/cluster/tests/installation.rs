@@ -98,7 +98,13 @@ fn uninstalling_leaves_no_row_anywhere() {
         r#"SELECT posthog_plugins.set_filter('gone', '{"sample": 1}', 1);
            INSERT INTO posthog_plugins.undelivered_event
                (config_id, attempts, error, enqueued_at, event)
-           SELECT id, 1, 'no', now(), '{}' FROM posthog_plugins.plugin_config"#,
+           SELECT id, 1, 'no', now(), '{}' FROM posthog_plugins.plugin_config;
+           INSERT INTO posthog_plugins.plugin_schedule (config_id, task)
+           SELECT id, 'runEveryDay' FROM posthog_plugins.plugin_config;
+           INSERT INTO posthog_plugins.plugin_run
+               (config_id, kind, name, started_at, outcome, attempts)
+           SELECT id, 'schedule', 'runEveryDay', now(), 'succeeded', 1
+             FROM posthog_plugins.plugin_config"#,
     );
     let tables = client.column::<String>(
         "SELECT oid::regclass::text FROM pg_class

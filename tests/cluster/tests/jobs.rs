@@ -81,18 +81,19 @@ fn a_job_waits_for_its_time() {
         "export function processEvent(event, { jobs }) {
              jobs.tell('soon').runIn(2, 'seconds')
              jobs.tell('past').runAt(new Date('2020-01-01'))
-             jobs.tell('never').runIn(1, 'year')
+             jobs.tell('late').runIn(1, 'year')
              return event
          }
          export const jobs = { tell: (word) => console.log(word) }",
     );
     let begin = Instant::now();
+    client.run("SELECT posthog_plugins.run_job('later', 'tell', '{}', 'infinity')");
     client.process("{}");
     is_said(&mut client, "past");
     is_said(&mut client, "soon");
     assert!(begin.elapsed() >= Duration::from_secs(2), "{:?}", begin.elapsed());
     let left: Vec<String> = client.column("SELECT payload #>> '{}' FROM posthog_plugins.jobs");
-    assert_eq!(left, ["never"]);
+    assert_eq!(left, ["late", "{\"$operation\": \"start\"}"]);
     let late: f64 = client.value(
         "SELECT max(extract(epoch FROM r.started_at - l.logged_at))::float8
            FROM posthog_plugins.runs AS r, posthog_plugins.logs AS l WHERE l.message = 'soon'",
@@ -443,4 +444,29 @@ fn nothing_runs_while_plugins_are_switched_off() {
     cluster.configure(&[("posthog_plugins.enabled", "on")]);
     client.run("SELECT pg_reload_conf()");
     is_said(&mut client, "told");
+}
+
+#[test]
+fn health_knows_of_jobs_that_nobody_runs() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("health");
+    client.add_plugin("tell", "export const jobs = { tell() {} }");
+    client.run(
+        "SELECT posthog_plugins.run_job('tell', 'tell', NULL, now() - interval '2 hours');
+         SELECT posthog_plugins.run_job('tell', 'tell', NULL, NULL);
+         INSERT INTO posthog_plugins.plugin_schedule
+             (config_id, task, started_at, outcome, error)
+         SELECT id, 'runEveryDay', now(), 'failed', 'Error: no' FROM posthog_plugins.plugin_config",
+    );
+    let found: Vec<String> = client.column(
+        "SELECT concat_ws(' ', topic, subject, status, finding) FROM posthog_plugins.health()
+          WHERE topic IN ('job', 'schedule') ORDER BY 1",
+    );
+    assert_eq!(
+        found,
+        [
+            "job tell warning 2 jobs are due, the oldest for 02:00:00",
+            "schedule tell warning runEveryDay failed the last time: Error: no",
+        ]
+    );
 }

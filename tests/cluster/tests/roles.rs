@@ -5,7 +5,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// What nobody is granted: only its owner may use it.
-const FOR_THE_OWNER: [&str; 14] = [
+const FOR_THE_OWNER: [&str; 15] = [
     "_chain_changed",
     "_chain_findings",
     "_findings",
@@ -16,6 +16,7 @@ const FOR_THE_OWNER: [&str; 14] = [
     "_setting_findings",
     "_storage_findings",
     "_table_findings",
+    "_task_findings",
     "_visible_config",
     "grant_role",
     "limit_to_teams",
