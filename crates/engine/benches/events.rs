@@ -164,6 +164,7 @@ impl<'a> Runner<'a> {
                     Verdict::Unchanged => {}
                     Verdict::Changed(bytes) => event = std::borrow::Cow::Owned(bytes),
                     Verdict::Discarded => panic!("discarded"),
+                    Verdict::Patched(_) => panic!("the event was whole"),
                 }
             }
         }
