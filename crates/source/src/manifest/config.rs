@@ -10,6 +10,10 @@ use super::error::quoted;
 use super::object::kind_of;
 use super::{Condition, Field, FieldType, Manifest};
 
+/// What every plugin with exportEvents can be configured with, whatever its manifest says.
+const OF_EXPORTS: [&str; 3] =
+    ["exportEventsBufferBytes", "exportEventsBufferSeconds", "exportEventsToIgnore"];
+
 /// Given values, checked and in the form a plugin receives them.
 #[derive(Clone, Default, PartialEq)]
 pub struct Normalised {
@@ -109,7 +113,9 @@ impl Manifest {
             let value = match self.field(key) {
                 Some(field) => field.normalise(value)?,
                 None => {
-                    result.unknown.push(key.clone());
+                    if !OF_EXPORTS.contains(&key.as_str()) {
+                        result.unknown.push(key.clone());
+                    }
                     value.clone()
                 }
             };
