@@ -6,7 +6,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use engine::{Given, Patch, Verdict};
+use engine::{Fields as _, Given, Patch, Verdict};
 use jsonb::{Document, Object, Record, Ref, Writer};
 
 use super::column::{Column, Read};
@@ -57,7 +57,7 @@ struct Change {
     /// `None` for the marks.
     author: Option<Rc<Link>>,
     set: Vec<u8>,
-    removed: Vec<String>,
+    removed: HashSet<String>,
 }
 
 /// A field of the event that the plugins changed.
@@ -93,7 +93,7 @@ impl<'e> Row<'e> {
             if self.is_column(member.column, value)? {
                 continue;
             }
-            let name = engine::Fields::keys(self).key(field)?.unwrap_or_default();
+            let name = self.keys().key(field)?.unwrap_or_default();
             let column = member.column.and_then(|column| self.fields.columns.get(column));
             changed.push(Changed { column, name, value: Some(value) });
         }
@@ -120,12 +120,11 @@ impl<'e> Row<'e> {
 
     /// The last link that set, changed or removed the field. If it was none, it was the marks.
     pub fn author(&self, field: &str) -> Option<&Link> {
-        let column = self.fields.columns.iter().position(|column| column.name == field);
-        let mut current = column.and_then(|column| self.column(column).ok());
+        let mut current = self.fields.position(field).and_then(|column| self.column(column).ok());
         let mut author = None;
         for change in &self.changes {
             let set = object(&change.set).and_then(|set| set.get(field)).ok().flatten();
-            if set.is_none() && !change.removed.iter().any(|removed| removed == field) {
+            if set.is_none() && !change.removed.contains(field) {
                 continue;
             }
             let is_same = match (&current, &set) {
@@ -176,7 +175,7 @@ impl<'e> Row<'e> {
             // SAFETY: a value of this column, which the row outlives.
             unsafe { self.converted(column, value) }
         } else {
-            // SAFETY: as above.
+            // SAFETY: as above. What is refused here PostgreSQL has an error for, which comes first.
             let converted = self.host.shield(|| Ok(unsafe { self.converted(column, value) }));
             converted.unwrap_or(Err(Error::Jsonb(NO_FIELD)))
         };
@@ -215,11 +214,9 @@ impl<'e> Row<'e> {
     }
 
     fn apply(&mut self, author: Option<Rc<Link>>, patch: Patch) -> Result<()> {
-        let keys = engine::Fields::keys(self);
-        let mut removed = Vec::with_capacity(patch.removed.len());
-        for field in patch.removed {
-            removed.push(keys.key(field)?.unwrap_or_default().to_owned());
-        }
+        let keys = self.keys();
+        let name_of = |field: &usize| Ok(keys.key(*field)?.unwrap_or_default().to_owned());
+        let removed = patch.removed.iter().map(name_of).collect::<Result<HashSet<_>>>()?;
         let change = self.changes.len();
         let (mut known, mut new) = (Vec::new(), Vec::new());
         for (pair, name) in object(&patch.set)?.keys().enumerate() {
@@ -237,20 +234,19 @@ impl<'e> Row<'e> {
                 member.set = Some(set);
             }
         }
-        if !new.is_empty() || !removed.is_empty() {
-            self.rename(&removed, new)?;
+        if !new.is_empty() || !patch.removed.is_empty() {
+            self.rename(&patch.removed, new)?;
         }
         self.changes.push(Change { author, set: patch.set, removed });
         Ok(())
     }
 
-    /// Leaves fields out, and adds others.
-    fn rename(&mut self, removed: &[String], new: Vec<(String, Member)>) -> Result<()> {
+    /// Leaves fields out, which come in order, and adds others.
+    fn rename(&mut self, removed: &[usize], new: Vec<(String, Member)>) -> Result<()> {
         let mut members = new;
-        for (name, member) in engine::Fields::keys(self).keys().zip(&self.members) {
-            let name = name?;
-            if !removed.iter().any(|removed| removed == name) {
-                members.push((name.to_owned(), *member));
+        for (field, (name, member)) in self.keys().keys().zip(&self.members).enumerate() {
+            if removed.binary_search(&field).is_err() {
+                members.push((name?.to_owned(), *member));
             }
         }
         members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
@@ -293,7 +289,7 @@ impl Passing for Row<'_> {
     fn payload(&self) -> Result<Cow<'_, [u8]>> {
         let mut out = Writer::new();
         out.begin_object()?;
-        for (key, member) in engine::Fields::keys(self).keys().zip(&self.members) {
+        for (key, member) in self.keys().keys().zip(&self.members) {
             out.key(key?)?;
             out.splice(self.value_of(*member).map_err(|error| self.error_of(error))?)?;
         }
@@ -311,9 +307,9 @@ impl Passing for Row<'_> {
     fn mark(&mut self, marks: &Marks) -> Result<()> {
         let mut properties = Writer::new();
         properties.begin_object()?;
-        if let Ok(field) = engine::Fields::keys(self).find("properties")? {
+        if let Ok(field) = self.keys().find("properties")? {
             properties.key("properties")?;
-            let value = engine::Fields::value(self, field);
+            let value = self.value(field);
             properties.splice(value.map_err(|error| self.error_of(error))?)?;
         }
         properties.end()?;
