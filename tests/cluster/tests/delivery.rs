@@ -76,6 +76,19 @@ fn what_is_stored_is_delivered_and_nothing_else() {
 }
 
 #[test]
+fn what_is_stored_while_much_is_delivered_is_delivered_next() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "meanwhile");
+    client.add_plugin("takes", "export function onEvent() {}");
+    store(&mut client, 1, 20_000);
+    wait_until("some are delivered", || {
+        client.value::<i64>("SELECT delivered FROM posthog_plugins.queue_consumer") > 0
+    });
+    store(&mut client, 1, 10);
+    all_is_delivered(&mut client);
+}
+
+#[test]
 fn what_fails_is_tried_again_if_the_plugin_asks_for_it() {
     let cluster = cluster();
     let mut client = database(&cluster, "again");
