@@ -8,6 +8,7 @@ pub mod claim;
 pub mod consumer;
 mod pending;
 pub mod rotation;
+mod safety;
 mod state;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use delivery::Cursor;
 use pgrx::pg_sys;
 
+use super::safety;
 use crate::catalog::consumers::Deliveries;
 use crate::catalog::queue::newest;
 use crate::catalog::undelivered::{self, Attempt};
@@ -101,8 +102,11 @@ pub fn next_batch(
             None => cursor.past_batch(),
         };
         let events = retries.into_iter().chain(events).collect::<Vec<_>>();
-        Ok((events, cursor, is_full || are_more))
+        // What was stored while an earlier batch was read has woken nobody who sleeps.
+        let is_old = from.batch.is_some();
+        Ok((events, cursor, is_full || are_more || is_old))
     })?;
+    safety::ensure(events.iter().filter_map(Queued::place));
     let mut refused = Vec::new();
     if let Some(condition) = &consumer.filter.condition {
         let sifted = filters::sift(events, condition, consumer.filter_role);

@@ -163,7 +163,6 @@ impl<'a> Runner<'a> {
                 match outcome.verdict {
                     Verdict::Unchanged => {}
                     Verdict::Changed(bytes) => event = std::borrow::Cow::Owned(bytes),
-                    Verdict::Patched(_) => panic!("the event was whole"),
                     Verdict::Discarded => panic!("discarded"),
                     Verdict::Patched(_) => panic!("the event was whole"),
                 }

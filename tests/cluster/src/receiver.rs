@@ -5,13 +5,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use postgres::Client;
 
 use crate::Session;
 
-/// Answers by the path: `/status/503`, `/busy` with 429 and Retry-After, `/hang` not at all, `/cut` in
-/// the midst of the answer, and anything else with 200.
+/// Answers by the path: `/status/503`, `/busy` with 429 and Retry-After, `/slow` after a second, `/hang`
+/// not at all, `/away` with a redirect to another address, `/cut` with half of an answer, `/endless` with
+/// a gigabyte, and anything else with 200.
 pub struct Receiver {
     address: SocketAddr,
     bodies: Arc<Mutex<Vec<(String, String)>>>,
@@ -102,6 +104,12 @@ fn serve(mut stream: TcpStream, take: &Take) {
         take(&path, &String::from_utf8_lossy(&body));
         let (status, more) = match path.as_str() {
             "/hang" => continue,
+            "/endless" => return endless(stream),
+            "/away" => (302, "location: http://127.0.0.2:9/\r\n"),
+            "/slow" => {
+                thread::sleep(Duration::from_secs(1));
+                (200, "")
+            }
             "/busy" => (429, "retry-after: 2\r\n"),
             path => {
                 (path.strip_prefix("/status/").and_then(|it| it.parse().ok()).unwrap_or(200), "")
@@ -112,5 +120,19 @@ fn serve(mut stream: TcpStream, take: &Take) {
         if stream.write_all(answer.as_bytes()).is_err() || path == "/cut" {
             return;
         }
+    }
+}
+
+/// Until it is sent, or nobody wants more.
+fn endless(mut stream: TcpStream) {
+    let megabyte = vec![b'x'; 1 << 20];
+    let mut sent = stream.write_all(b"HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n");
+    for _ in 0..1024 {
+        if sent.is_err() {
+            return;
+        }
+        sent = write!(stream, "{:x}\r\n", megabyte.len())
+            .and_then(|()| stream.write_all(&megabyte))
+            .and_then(|()| stream.write_all(b"\r\n"));
     }
 }

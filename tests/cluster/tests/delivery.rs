@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use cluster::process::memory_of;
 use cluster::receiver::Receiver;
 use cluster::{Cluster, Session, Shutdown, wait_until};
 use postgres::Client;
@@ -75,6 +76,19 @@ fn what_is_stored_is_delivered_and_nothing_else() {
 }
 
 #[test]
+fn what_is_stored_while_much_is_delivered_is_delivered_next() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "meanwhile");
+    client.add_plugin("takes", "export function onEvent() {}");
+    store(&mut client, 1, 20_000);
+    wait_until("some are delivered", || {
+        client.value::<i64>("SELECT delivered FROM posthog_plugins.queue_consumer") > 0
+    });
+    store(&mut client, 1, 10);
+    all_is_delivered(&mut client);
+}
+
+#[test]
 fn what_fails_is_tried_again_if_the_plugin_asks_for_it() {
     let cluster = cluster();
     let mut client = database(&cluster, "again");
@@ -143,6 +157,75 @@ fn a_receiver_that_is_busy_is_asked_again_when_it_says() {
     assert!(waited);
 }
 
+/// How long a call may take there, and with no second attempt, so that it is known at once what an
+/// event has failed of.
+const IMPATIENT: [(&str, &str); 3] = [
+    ("posthog_plugins.delivery_timeout", "2s"),
+    ("posthog_plugins.retry_attempts", "1"),
+    ("posthog_plugins.fetch_size_limit", "1MB"),
+];
+
+/// Paths of the receiver, and what those fail of that do. The last leads to nobody.
+const MISBEHAVIOUR: [(&str, Option<&str>); 8] = [
+    ("/fine", None),
+    ("/slow", None),
+    ("/status/204", None),
+    ("/hang", Some("2 s, 2000 ms")),
+    ("/cut", Some("ended, closed")),
+    ("/away", Some("127.0.0.2")),
+    ("/endless", Some("fetch_size_limit")),
+    ("nobody", Some("refused")),
+];
+
+#[test]
+fn a_receiver_that_misbehaves_fails_its_own_events_and_no_other() {
+    let cluster = Cluster::start_with(&IMPATIENT);
+    let receiver = Receiver::start();
+    let nobody = "http://127.0.0.1:1/";
+    for (name, source) in [
+        ("hook", "export const composeWebhook = ({ event }) => ({ url: URL(event), body: 'b' })"),
+        (
+            "post",
+            "export const onEvent = async ({ event }) => { await (await fetch(URL(event))).text() }",
+        ),
+    ] {
+        let mut client = database(&cluster, name);
+        let url = format!(
+            "const URL = (path) => path === 'nobody' ? '{nobody}' : '{}' + path\n",
+            receiver.url("")
+        );
+        client.add_plugin(name, &(url + source));
+        client.run(&format!(
+            "SELECT posthog_plugins.allow_hosts('{name}',
+                 '{}'::text[] || '{{http://127.0.0.1:1}}'::text[])",
+            receiver.hosts()
+        ));
+        for (path, _) in MISBEHAVIOUR {
+            client.execute("INSERT INTO events VALUES ($1, 'u', '{}')", &[&path]).unwrap();
+        }
+        all_is_delivered(&mut client);
+        let dead: BTreeMap<String, String> = client
+            .query("SELECT event ->> 'event', error FROM posthog_plugins.dead_letters", &[])
+            .unwrap()
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect();
+        for (path, reason) in MISBEHAVIOUR {
+            let error = dead.get(path);
+            let is_right = match (reason, error) {
+                (Some(reasons), Some(error)) => {
+                    reasons.split(", ").any(|reason| error.contains(reason))
+                }
+                (reason, error) => reason.is_none() && error.is_none(),
+            };
+            assert!(is_right, "{name} {path}: {error:?}");
+        }
+        // Nothing of the gigabyte is kept.
+        let worker: i32 = client.value("SELECT pid FROM posthog_plugins.workers");
+        assert!(memory_of(worker) < 64 << 10, "{} kB", memory_of(worker));
+    }
+}
+
 #[test]
 fn events_are_exported_in_batches() {
     let cluster = cluster();
@@ -197,12 +280,22 @@ fn a_consumer_that_hangs_throws_or_eats_memory_delays_no_other() {
         &format!("export const onEvent = async () => {{ await fetch('{hang}') }}"),
     );
     receiver.allow(&mut client, "hangs");
+    // More requests than all consumers together have under way.
+    client.add_plugin(
+        "floods",
+        &format!("export const onEvent = () => Promise.all(Array.from({{ length: 20 }}, () => fetch('{hang}')))"),
+    );
+    receiver.allow(&mut client, "floods");
     client.add_plugin("throws", "export const onEvent = () => { throw new Error('no') }");
     client.add_plugin("eats", "const all = []; export const onEvent = () => { for (;;) all.push('x'.repeat(1e6) + all.length) }");
     client.add_plugin(
         "sound",
-        "export const onEvent = (event) => console.log(`${event.properties.n}`)",
+        &format!(
+            "export const onEvent = async () => {{ await fetch('{}') }}",
+            receiver.url("/fine")
+        ),
     );
+    receiver.allow(&mut client, "sound");
     let begin = Instant::now();
     store(&mut client, 1, 50);
     wait_until("the sound one has all", || {

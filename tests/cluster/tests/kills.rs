@@ -284,6 +284,23 @@ fn a_kill_loses_no_stored_event_and_delivers_no_other() {
     assert_eq!(told, BTreeSet::from(["stored".to_owned()]));
 }
 
+#[test]
+fn what_a_crash_can_undo_is_not_delivered_yet() {
+    let cluster = preloaded(&[
+        ("synchronous_commit", "off"),
+        // Nobody else writes what has been committed to disk before the server is killed.
+        ("wal_writer_delay", "10s"),
+    ]);
+    let receiver = Receiver::start();
+    let mut client = prepare(&cluster, &receiver);
+    worker_is_up(&mut client);
+    client.run("INSERT INTO events VALUES ('00000000-0000-4000-8000-000000000001', 'stored')");
+    wait_until("it is delivered", || !receiver.received("/webhook").is_empty());
+    strike(&cluster, Victim::Everything);
+    let stored: i64 = cluster.connect(DATABASE).value("SELECT count(*) FROM events");
+    assert_eq!(stored, 1);
+}
+
 /// Has the writers stop, also when a test fails.
 struct Stop<'a>(&'a AtomicBool);
 
