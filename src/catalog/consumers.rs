@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::json::{Json, to_value};
 
 /// A config with one of these is given stored events.
-const METHODS: [&str; 5] = ["onEvent", "onSnapshot", "onAction", "composeWebhook", "exportEvents"];
+const METHODS: [&str; 4] = ["onEvent", "onSnapshot", "composeWebhook", "exportEvents"];
 
 pub fn methods() -> Vec<&'static str> {
     METHODS.to_vec()

@@ -51,7 +51,7 @@ impl Capabilities {
 
     /// Whether stored events are any use to it.
     pub fn consumes_events(&self) -> bool {
-        let consuming = ["onEvent", "onSnapshot", "onAction", "exportEvents", "composeWebhook"];
+        let consuming = ["onEvent", "onSnapshot", "exportEvents", "composeWebhook"];
         consuming.into_iter().any(|method| self.has(method))
     }
 
