@@ -55,7 +55,8 @@ impl Dispatch {
     /// others look for what is new.
     fn follow(&mut self) -> Option<()> {
         let Dispatch { exchange, runners, .. } = self;
-        transaction(c"looking for something to do", || {
+        let (mut claimed, mut taken_up) = (Vec::new(), Vec::new());
+        let followed = transaction(c"looking for something to do", || {
             consumer::follow()?;
             let waiting = newest(|client| catalog::jobs::configs(client))?;
             // Somebody may be left a job that it does not have, and is to be told so.
@@ -72,22 +73,22 @@ impl Dispatch {
             }
             for link in links {
                 let id = link.program.id;
-                if runners.contains_key(&id) || !claim::claim(id) {
-                    continue;
-                }
-                match Runner::new(exchange, link) {
-                    Ok(runner) => drop(runners.insert(id, runner)),
-                    Err(error) => {
-                        claim::release(id);
-                        return Err(error);
-                    }
+                if !runners.contains_key(&id) && claim::claim(id) {
+                    claimed.push(id);
+                    taken_up.push((id, Runner::new(exchange, link)?));
                 }
             }
-            for (id, runner) in runners {
+            for (id, runner) in runners.iter_mut() {
                 runner.look(waiting.contains(id));
             }
             Ok(())
-        })
+        });
+        match followed {
+            Some(()) => runners.extend(taken_up),
+            // What they have written on being taken up is undone.
+            None => release(&claimed),
+        }
+        followed
     }
 
     /// Lets those go that have nothing left to do here.
@@ -101,10 +102,7 @@ impl Dispatch {
             self.runners.remove(&id);
             // What waited for it is of no use to anyone.
             self.delivered = true;
-            transaction(c"leaving a config", || {
-                claim::release(id);
-                Ok(())
-            });
+            release(&[id]);
         }
     }
 
@@ -122,6 +120,14 @@ impl Dispatch {
         }
         goes_on
     }
+}
+
+/// Leaves configs to others.
+fn release(configs: &[i32]) {
+    transaction(c"leaving a config", || {
+        configs.iter().for_each(|config| claim::release(*config));
+        Ok(())
+    });
 }
 
 impl Duty for Dispatch {

@@ -28,8 +28,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60 * 60);
 const DECIDED_IN: Duration = Duration::from_secs(1);
 
 /// What settings have to be, whatever the database has: its owner must not change what a worker does.
-/// And nobody who has a table for himself for a while keeps it from its other duties.
-const SETTINGS: [(&CStr, &CStr); 5] = [
+/// And nobody who has a table for himself for a while keeps it from its other duties; where it and somebody
+/// else wait for one another, the worker is the one that notices first, and gives way.
+const SETTINGS: [(&CStr, &CStr); 6] = [
+    (c"deadlock_timeout", c"100ms"),
     (c"lock_timeout", c"10s"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),

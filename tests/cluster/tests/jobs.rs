@@ -470,3 +470,25 @@ fn health_knows_of_jobs_that_nobody_runs() {
         ]
     );
 }
+
+#[test]
+fn jobs_wait_for_a_plugin_that_cannot_be_set_up() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "setup");
+    client.run(
+        "SELECT posthog_plugins.install($$
+             export function setupPlugin({ config }) { if (!config.ready) throw new Error('not yet') }
+             export const jobs = { tell: () => console.log('told') }
+         $$, '{\"name\": \"fails\", \"config\": [{\"key\": \"ready\", \"type\": \"string\"}]}');
+         SELECT posthog_plugins.enable('fails');
+         SELECT posthog_plugins.run_job('fails', 'tell')",
+    );
+    wait_until("it has failed", || {
+        client.value("SELECT count(*) > 0 FROM posthog_plugins.failures WHERE kind = 'not loaded'")
+    });
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.runs"), 0);
+    assert_eq!(client.value::<i32>("SELECT attempts FROM posthog_plugins.jobs"), 0);
+    client.run("SELECT posthog_plugins.configure('fails', '{\"ready\": \"yes\"}')");
+    is_said(&mut client, "told");
+    all_have_run(&mut client);
+}

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cluster::process::sleeps_of;
 use cluster::workers::{preloaded, worker_is_up};
 use cluster::{Cluster, Session, wait_until};
 use postgres::Client;
@@ -200,4 +201,26 @@ fn what_is_disabled_has_no_schedule() {
     assert_eq!(client.column::<String>(tasks).len(), 3);
     client.run("SELECT posthog_plugins.uninstall('tells')");
     assert_eq!(client.value::<i64>("SELECT count(*) FROM posthog_plugins.plugin_schedule"), 0);
+}
+
+#[test]
+fn a_worker_sleeps_until_the_next_time() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("sleeps");
+    client.add_plugin(
+        "sleeps",
+        "export const runEveryDay = () => {}
+         export const jobs = { tell() {} }",
+    );
+    // Not in the minutes around midnight.
+    midnight_soon(&mut client, 12 * 60);
+    client.run("SELECT posthog_plugins.run_job('sleeps', 'tell', NULL, now() + interval '1 hour')");
+    let pid: i32 = client.value("SELECT posthog_plugins.start_worker()");
+    wait_until("it is taken up", || {
+        client.value("SELECT next_run_at IS NOT NULL FROM posthog_plugins.schedules")
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    let before = sleeps_of(pid);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(sleeps_of(pid) <= before + 1, "it woke {} times", sleeps_of(pid) - before);
 }
