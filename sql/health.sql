@@ -299,9 +299,11 @@ SELECT found.topic, found.subject, found.status, found.finding, found.advice
          UNION ALL
         SELECT 5, f.* FROM posthog_plugins._queue_findings() AS f
          UNION ALL
-        SELECT 6, f.* FROM posthog_plugins._storage_findings() AS f
+        SELECT 6, f.* FROM posthog_plugins._capture_findings() AS f
          UNION ALL
-        SELECT 7, f.* FROM posthog_plugins._task_findings() AS f) AS found
+        SELECT 7, f.* FROM posthog_plugins._storage_findings() AS f
+         UNION ALL
+        SELECT 8, f.* FROM posthog_plugins._task_findings() AS f) AS found
  ORDER BY pg_catalog.array_position(ARRAY['error', 'warning', 'ok'], found.status),
           found.part, found.subject;
 $$;

@@ -46,20 +46,39 @@ CREATE TABLE posthog_plugins.plugin_job (
     payload     jsonb       NOT NULL,
     run_at      timestamptz NOT NULL,
     enqueued_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    hops        smallint    NOT NULL DEFAULT 0,
     attempts    integer     NOT NULL DEFAULT 0,
     error       text
 );
 CREATE INDEX plugin_job_by_config ON posthog_plugins.plugin_job (config_id, run_at);
 COMMENT ON TABLE posthog_plugins.plugin_job IS 'Jobs that plugins asked for with meta.jobs, or somebody with run_job, and that have not run';
 COMMENT ON COLUMN posthog_plugins.plugin_job.run_at IS 'When it runs, or runs again';
+COMMENT ON COLUMN posthog_plugins.plugin_job.hops IS 'How many captures have led to it';
 
 CREATE TABLE posthog_plugins.captured_event (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     config_id   integer     NOT NULL,
     event       jsonb       NOT NULL,
-    captured_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    captured_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    hops        smallint    NOT NULL,
+    attempts    integer     NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz DEFAULT pg_catalog.now(),
+    error       text,
+    failed_at   timestamptz
 );
+CREATE INDEX captured_event_by_time ON posthog_plugins.captured_event (next_attempt_at, id);
 COMMENT ON TABLE posthog_plugins.captured_event IS 'Events that plugins made with posthog.capture and that have not taken their way';
+COMMENT ON COLUMN posthog_plugins.captured_event.hops IS 'How many captures have led to it, its own included';
+COMMENT ON COLUMN posthog_plugins.captured_event.next_attempt_at IS 'NULL: it could not be inserted, and is tried no more; infinity: there is no table for it';
+
+-- Which table gets captured events, where that does not go without saying.
+CREATE TABLE posthog_plugins.capture_table (
+    team_id  integer,
+    relation regclass NOT NULL
+);
+CREATE UNIQUE INDEX capture_table_of_team ON posthog_plugins.capture_table ((COALESCE(team_id::text, '')));
+COMMENT ON TABLE posthog_plugins.capture_table IS 'Which table captured events are inserted into, as capture_into says';
+COMMENT ON COLUMN posthog_plugins.capture_table.team_id IS 'NULL: of all other teams, and of none';
 
 CREATE TABLE posthog_plugins.plugin_metric (
     id        bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -77,4 +96,5 @@ SELECT pg_catalog.pg_extension_config_dump('posthog_plugins.plugin_storage_id_se
 SELECT pg_catalog.pg_extension_config_dump('posthog_plugins.plugin_job', '');
 SELECT pg_catalog.pg_extension_config_dump('posthog_plugins.plugin_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('posthog_plugins.captured_event', '');
+SELECT pg_catalog.pg_extension_config_dump('posthog_plugins.capture_table', '');
 SELECT pg_catalog.pg_extension_config_dump('posthog_plugins.captured_event_id_seq', '');

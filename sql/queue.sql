@@ -16,7 +16,8 @@ BEGIN
                  enqueued_at timestamptz NOT NULL,
                  number      bigint      NOT NULL,
                  team_id     integer,
-                 event       jsonb       NOT NULL
+                 event       jsonb       NOT NULL,
+                 hops        smallint    NOT NULL
              ) WITH (toast_tuple_target = 8160, autovacuum_enabled = off, toast.autovacuum_enabled = off)',
             half);
         EXECUTE pg_catalog.format(
@@ -30,6 +31,8 @@ BEGIN
             'COMMENT ON COLUMN posthog_plugins.%I.xid IS %L', half, 'The transaction that stored the event');
         EXECUTE pg_catalog.format(
             'COMMENT ON COLUMN posthog_plugins.%I.number IS %L', half, 'Counts the events of the transaction');
+        EXECUTE pg_catalog.format(
+            'COMMENT ON COLUMN posthog_plugins.%I.hops IS %L', half, 'How many captures by plugins have led to it');
     END LOOP;
 END
 $$;
@@ -84,7 +87,8 @@ CREATE TABLE posthog_plugins.undelivered_event (
     error           text        NOT NULL,
     enqueued_at     timestamptz NOT NULL,
     event           jsonb       NOT NULL,
-    distinct_id     text
+    distinct_id     text,
+    hops            smallint    NOT NULL DEFAULT 0
 );
 CREATE INDEX undelivered_event_by_config ON posthog_plugins.undelivered_event (config_id, next_attempt_at);
 CREATE INDEX undelivered_event_by_age

@@ -81,7 +81,7 @@ pub mod posthog_plugins {
     use crate::catalog::{plugins, teams};
     use crate::error::Error;
     use crate::install::{self, Given};
-    use crate::{backend, library, trigger};
+    use crate::{backend, library, trigger, worker};
 
     /// Installs a plugin from its source, or a new version of it, and returns its name.
     #[pg_extern]
@@ -219,7 +219,10 @@ pub mod posthog_plugins {
     /// that have none in Rust.
     #[pg_extern(sql = false)]
     fn attach(events_table: Option<pg_sys::Oid>, event_column: Option<&CStr>) -> Answer<()> {
-        Ok(attached::attach(events_table, event_column)?)
+        attached::attach(events_table, event_column)?;
+        // What plugins have captured may have waited for it.
+        worker::wake_at_commit();
+        Ok(())
     }
 
     /// Takes the plugins off a table. In sql/attach.sql.

@@ -2,6 +2,8 @@
 
 pub mod attached;
 mod attempt;
+pub mod backfills;
+pub mod captured;
 pub mod configs;
 pub mod consumers;
 pub mod databases;
@@ -35,7 +37,7 @@ pub mod undelivered;
 mod version;
 pub mod workers;
 
-pub use attempt::{attempt, attempt_as};
-pub use owner::{as_caller, as_owner, as_role, caller_name};
+pub use attempt::{Refused, attempt, attempt_as, attempt_in_time};
+pub use owner::{as_caller, as_owner, as_role, caller_name, with_setting};
 pub use transaction::has_prepared;
 pub use version::{Standing, standing};

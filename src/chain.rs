@@ -114,7 +114,9 @@ pub fn pass(backend: &mut Backend, event: &mut impl Passing) -> Result<Passed> {
         if !link.meets(team) {
             continue;
         }
+        backend.host.team.set(team);
         let outcome = call(backend, &link, event.given(), &mut watch);
+        backend.host.team.set(None);
         event.check()?;
         if let Some(marks) = &mut marks {
             marks.note(&link.title, &outcome);

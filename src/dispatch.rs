@@ -10,6 +10,7 @@ mod host;
 mod jobs;
 mod runner;
 mod schedules;
+mod source;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -68,8 +69,10 @@ impl Dispatch {
                 exchange.network.permit(backend.permits());
                 Ok(backend.links.iter().filter(is_attended).cloned().collect())
             })?;
+            let backfills = consumer::backfills()?;
             for runner in runners.values_mut() {
                 runner.follow(links.iter().find(|link| link.program.id == runner.config()));
+                runner.follow_backfills(&backfills)?;
             }
             for link in links {
                 let id = link.program.id;

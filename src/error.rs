@@ -214,6 +214,24 @@ pub enum Error {
     #[error("the filter of plugin \"{plugin}\" is not valid: {problem}")]
     BadFilter { plugin: String, problem: String },
 
+    #[error("a backfill gives more than 0 events a second")]
+    BadRate,
+
+    #[error("the rows of {0} are no events")]
+    NotOfEvents(String),
+
+    #[error("{table} has no column \"{column}\" with a date or a time")]
+    NoTime { table: String, column: String },
+
+    #[error("too many rows of {0} have the same time")]
+    NoKey(String),
+
+    #[error("there is no backfill {0}")]
+    NoSuchBackfill(i64),
+
+    #[error("backfill {id} is {state}")]
+    BackfillIs { id: i64, state: String },
+
     #[error("it is not said which events are to be discarded")]
     NothingChosen,
 
@@ -268,12 +286,14 @@ impl Error {
             | Error::NoSuchJob { .. }
             | Error::NoEarlierVersion(_)
             | Error::NoSuchConfig(_)
+            | Error::NoSuchBackfill(_)
             | Error::NoCases(_)
             | Error::NotThere
             | Error::NoSuchAttachment { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::OtherVersion { .. }
             | Error::NotEnabled(_)
             | Error::NotAConsumer(_)
+            | Error::BackfillIs { .. }
             | Error::NoWorkers
             | Error::WorkerDidNotStart => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::InRecovery => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
@@ -294,6 +314,9 @@ impl Error {
             | Error::BadHost(_)
             | Error::BadFilter { .. }
             | Error::NothingChosen
+            | Error::BadRate
+            | Error::NotOfEvents(_)
+            | Error::NoTime { .. }
             | Error::BadLevel(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::RoleIsNull | Error::TeamIsNull | Error::HostIsNull => {
                 Code::ERRCODE_NULL_VALUE_NOT_ALLOWED
@@ -327,6 +350,7 @@ impl Error {
             | Error::TooManyTriggerArguments(_) => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Error::DoesNotFit { code, .. } => *code,
             Error::MovesRow { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::NoKey(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NotASnapshot => Code::ERRCODE_DATA_CORRUPTED,
             Error::Jsonb(jsonb::Error::Malformed(_)) => Code::ERRCODE_DATA_CORRUPTED,
             Error::Jsonb(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -480,6 +504,12 @@ impl Error {
                  \"where\": \"event ->> ''ip'' IS NOT NULL\", \"sample\": 0.1, \"rate\": 100, \
                  \"ordered\": true}'."
             }
+            Error::NotOfEvents(_) => {
+                "A table that is not attached has a column \"event\", whose row is the event, or one \
+                 jsonb column, which is."
+            }
+            Error::NoTime { .. } => "Give another time_column.",
+            Error::NoKey(_) => "Give the table a primary key.",
             Error::NothingChosen => "Give a plugin, an id, a part of the error, or a time.",
             Error::TooManyTriggerArguments(_) => {
                 "The one argument is the name of the jsonb column that is the event; without one, \

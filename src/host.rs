@@ -5,13 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use engine::store::{Operation, Refusal, Reply};
-use engine::{Answer, Host, LogLine, Metric, Program, Request, Task};
+use engine::{Answer, Cause, Host, LogLine, Metric, Program, Request, Task};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 
 use crate::network::Network;
-use crate::{geoip, journal, metrics, store};
+use crate::{cause, geoip, journal, metrics, store};
 
 /// What may end running JavaScript from outside. An error of PostgreSQL's that comes up while
 /// JavaScript is on the stack waits here until that has unwound.
@@ -119,6 +119,8 @@ const LONGEST_NAP: i64 = i32::MAX as i64;
 pub struct PgHost {
     interrupts: Interrupts,
     pub network: Network,
+    /// The team of the event that a plugin is running on.
+    pub team: Cell<Option<i32>>,
 }
 
 impl PgHost {
@@ -162,8 +164,9 @@ impl Host for PgHost {
         self.interrupts.shield(|| store::perform(program, operation))
     }
 
-    fn leave(&self, program: &Program, task: Task) -> Result<(), Refusal> {
-        self.interrupts.shield(|| store::leave(program, task))
+    fn leave(&self, program: &Program, task: Task, _: Cause) -> Result<(), Refusal> {
+        let cause = Cause { depth: cause::depth(), team: self.team.get() };
+        self.interrupts.shield(|| store::leave(program, task, cause))
     }
 
     fn measure(&self, program: &Program, metric: &Metric, value: f64) {

@@ -10,7 +10,9 @@
 mod api;
 mod backend;
 mod breaker;
+mod capturing;
 mod catalog;
+mod cause;
 mod chain;
 mod dispatch;
 mod dry_run;
@@ -63,10 +65,11 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/tasks.sql", name = "tasks", requires = ["kept"]);
 extension_sql_file!("../sql/tasks_views.sql", name = "tasks_views", requires = ["views", "tasks"]);
+extension_sql_file!("../sql/captured.sql", name = "captured", requires = ["views", "kept"]);
 extension_sql_file!(
     "../sql/health.sql",
     name = "health",
-    requires = ["queue_views", "tasks_views", "worker", operator::_incomplete]
+    requires = ["queue_views", "tasks_views", "captured", "worker", operator::_incomplete]
 );
 extension_sql_file!(
     "../sql/queue.sql",
@@ -78,6 +81,7 @@ extension_sql_file!(
     name = "queue_views",
     requires = ["views", "queue", queue::api::_waiting, queue::api::_latency]
 );
+extension_sql_file!("../sql/backfill.sql", name = "backfill", requires = ["views", "queue"]);
 extension_sql_file!("../sql/worker.sql", name = "worker", requires = [worker::api::_workers]);
 extension_sql_file!("../sql/attach.sql", name = "attach", requires = [api::posthog_plugins]);
 extension_sql_file!("../sql/rights.sql", name = "rights", finalize);

@@ -4,12 +4,14 @@
 
 mod api;
 mod append;
+pub mod backfill;
 pub mod claim;
 pub mod consumer;
 mod pending;
 pub mod rotation;
 mod safety;
 mod state;
+mod stored;
 #[cfg(any(test, feature = "pg_test"))]
 mod tests;
 

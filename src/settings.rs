@@ -109,6 +109,10 @@ static RETRY_DELAY_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(60 * 60);
 /// As failures: somebody has to have the time to look after them.
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
 
+/// Plugins that answer to each other's events are done after two or three. Two that capture something
+/// about every event make 2 + 4 + 8 + 16 of each one.
+static CAPTURE_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(4);
+
 /// Some ten thousand events: emptying takes a lock for a moment, and sessions are told of it, which is
 /// nothing once in some seconds. What is in it fits in memory.
 static QUEUE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
@@ -217,6 +221,11 @@ pub fn retries() -> Backoff {
 /// Minutes; `None` for ever.
 pub fn dead_letter_retention() -> Option<i32> {
     Some(DEAD_LETTER_RETENTION.get()).filter(|minutes| *minutes > 0)
+}
+
+/// How many captures may lead to an event.
+pub fn capture_depth() -> u8 {
+    u8::try_from(CAPTURE_DEPTH.get()).unwrap_or(u8::MAX)
 }
 
 /// How large a half of the queue may become before events go to the other one, in bytes.
@@ -456,6 +465,13 @@ pub fn define() {
         c"Size of a half of the queue at which events go to the other one.",
         &QUEUE_SIZE,
         64..=16 * 1024 * 1024,
+    );
+    integer(
+        c"posthog_plugins.capture_depth",
+        c"How many captures by plugins may lead to an event; 0 lets plugins capture nothing.",
+        &CAPTURE_DEPTH,
+        0..=100,
+        GucFlags::empty(),
     );
     reserve_prefix();
 }

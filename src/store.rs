@@ -9,11 +9,12 @@ mod write;
 use std::cell::RefCell;
 
 use engine::store::{Key, Ledger, Level, Operation, Refusal, Reply};
-use engine::{Program, Task};
+use engine::{Cause, Program, Task};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::kept::now;
+use crate::{cause, settings};
 use snapshot::Seen;
 pub use snapshot::read;
 
@@ -61,10 +62,16 @@ pub fn perform(program: &Program, operation: Operation) -> Result<Reply, Refusal
 }
 
 /// Keeps something for later.
-pub fn leave(program: &Program, task: Task) -> Result<(), Refusal> {
+pub fn leave(program: &Program, task: Task, cause: Cause) -> Result<(), Refusal> {
     check_writable()?;
+    if let Task::Event(event) = &task
+        && cause.depth >= settings::capture_depth()
+    {
+        cause::refuse(program, event, cause.depth);
+        return Ok(());
+    }
     let level = level();
-    STORE.with_borrow_mut(|store| store.ledger.leave(program.id, task, level))
+    STORE.with_borrow_mut(|store| store.ledger.leave(program.id, task, cause, level))
 }
 
 fn check_writable() -> Result<(), Refusal> {

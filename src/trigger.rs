@@ -8,6 +8,7 @@ mod column;
 mod convert;
 mod event_column;
 mod ingest;
+mod insertion;
 mod partition;
 mod reading;
 mod row;
@@ -29,6 +30,7 @@ use row::Row;
 use target::{Form, Target};
 
 pub use ingest::ingest;
+pub use insertion::{form, insertion};
 pub use target::register;
 
 /// What PostgreSQL looks up before it calls `process_row`.

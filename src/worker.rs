@@ -10,8 +10,10 @@ mod api;
 mod board;
 mod duty;
 mod ending;
+pub mod hold;
 mod hooks;
 mod launcher;
+mod limit;
 mod process;
 mod seat;
 mod signals;
@@ -24,6 +26,7 @@ mod yielding;
 use pgrx::pg_sys;
 
 pub use duty::{Duty, Next};
+pub use limit::in_time;
 pub use transaction::transaction;
 pub use wake::{wake, wake_at_commit};
 

@@ -311,7 +311,8 @@ declare module '@posthog/plugin-scaffold' {
     }
 
     export interface PostHogExtension {
-        /** A new event of the same team, which passes through the whole chain: mind endless loops. */
+        /** A new event of the same team. Once this transaction has committed, it passes through the whole
+         *  chain into the attached table; loops end after some rounds. */
         capture(event: string, properties?: Properties): Promise<void>
         api: ApiExtension
     }

@@ -1,15 +1,19 @@
 //! Writing that may fail without ending the transaction it is part of.
 
+use std::time::{Duration, Instant};
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
 
 use super::{as_owner, as_role};
+use crate::error::Error;
+use crate::worker::in_time;
 
 /// Does the work as the owner, all of it, or nothing and says why not.
 pub fn attempt(work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<()>) -> Result<(), String> {
-    in_savepoint(|| as_owner(work))
+    in_savepoint(|| as_owner(work)).map_err(Undone::reason)
 }
 
 /// The same as a role.
@@ -17,10 +21,49 @@ pub fn attempt_as<R>(
     role: pg_sys::Oid,
     work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<R>,
 ) -> Result<R, String> {
-    in_savepoint(|| as_role(role, work))
+    in_savepoint(|| as_role(role, work)).map_err(Undone::reason)
 }
 
-fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, String> {
+/// Why something was not done.
+#[derive(Debug)]
+pub struct Refused {
+    pub code: PgSqlErrorCode,
+    pub message: String,
+    /// It took longer than it may.
+    pub is_overdue: bool,
+}
+
+impl Refused {
+    /// Whether an error is of the moment: of other transactions, of resources, of locks, of the operator's or
+    /// the system's.
+    pub fn may_pass(&self) -> bool {
+        use PgSqlErrorCode as Code;
+        /// What an SQLSTATE has of its class: two characters of six bits.
+        const CLASS: i32 = 0xFFF;
+        let classes = [
+            Code::ERRCODE_CONNECTION_EXCEPTION,
+            Code::ERRCODE_TRANSACTION_ROLLBACK,
+            Code::ERRCODE_INSUFFICIENT_RESOURCES,
+            Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Code::ERRCODE_OPERATOR_INTERVENTION,
+            Code::ERRCODE_SYSTEM_ERROR,
+        ];
+        classes.into_iter().any(|class| class as i32 & CLASS == self.code as i32 & CLASS)
+    }
+}
+
+/// Does work that is somebody else's to some part, all of it or nothing, in that time at most. What takes
+/// longer is undone like all that fails.
+pub fn attempt_in_time<R>(
+    limit: Duration,
+    work: impl FnOnce() -> Result<R, Error>,
+) -> Result<R, Refused> {
+    let begin = Instant::now();
+    let done = in_savepoint(|| in_time(limit, work));
+    done.map_err(|undone| undone.refused(Some(limit).filter(|limit| begin.elapsed() >= *limit)))
+}
+
+fn in_savepoint<R, E>(work: impl FnOnce() -> Result<R, E>) -> Result<R, Undone<E>> {
     // SAFETY: a transaction is running; the subtransaction is ended on both ways, and the memory
     // context and resource owner that it replaced are put back.
     unsafe {
@@ -33,7 +76,7 @@ fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, String> {
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             let done = work();
             pg_sys::PopActiveSnapshot();
-            done.map_err(Undone::Spi)
+            done.map_err(Undone::Refused)
         }))
         .catch_others(|error| Err(Undone::Postgres(Box::new(error))))
         .execute();
@@ -44,30 +87,50 @@ fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, String> {
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = resources;
-        done.map_err(Undone::reason)
+        done
     }
 }
 
-enum Undone {
-    Spi(pgrx::spi::Error),
+enum Undone<E> {
+    Refused(E),
     Postgres(Box<CaughtError>),
 }
 
-impl Undone {
-    /// Why; but a cancelled statement is to end, not to go on without its log.
+impl Undone<pgrx::spi::Error> {
     fn reason(self) -> String {
-        let error = match self {
-            Undone::Spi(error) => return error.to_string(),
-            Undone::Postgres(error) => error,
-        };
+        match self {
+            Undone::Refused(error) => error.to_string(),
+            Undone::Postgres(error) => caught(error, None).message,
+        }
+    }
+}
+
+impl Undone<Error> {
+    fn refused(self, exceeded: Option<Duration>) -> Refused {
+        match self {
+            Undone::Refused(error) => {
+                Refused { code: error.code(), message: error.to_string(), is_overdue: false }
+            }
+            Undone::Postgres(error) => caught(error, exceeded),
+        }
+    }
+}
+
+/// Why; but a cancelled statement is to end, not to go on without its log.
+fn caught(error: Box<CaughtError>, exceeded: Option<Duration>) -> Refused {
+    let (code, mut message) = {
         let report = match &*error {
             CaughtError::PostgresError(report)
             | CaughtError::ErrorReport(report)
             | CaughtError::RustPanic { ereport: report, .. } => report,
         };
-        if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
-            error.rethrow();
+        (report.sql_error_code(), report.message().to_owned())
+    };
+    if code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+        match exceeded {
+            Some(limit) => message = format!("it took longer than {} s", limit.as_secs()),
+            None => error.rethrow(),
         }
-        report.message().to_owned()
     }
+    Refused { code, message, is_overdue: exceeded.is_some() }
 }

@@ -25,6 +25,7 @@ pub fn methods() -> Vec<&'static str> {
 /// An enabled config that takes stored events.
 // Some of it is for the worker that delivers.
 #[allow(dead_code)]
+#[derive(Clone)]
 pub struct Consumer {
     pub config_id: i32,
     pub plugin: String,

@@ -71,7 +71,7 @@ pub struct Sifted {
 /// Sifts events by a condition. What has been wanted once is not asked about again.
 pub fn sift(events: Vec<Queued>, condition: &str, role: Option<pg_sys::Oid>) -> Sifted {
     let (new, mut wanted): (Vec<_>, Vec<_>) =
-        events.into_iter().partition(|event| event.place().is_some());
+        events.into_iter().partition(|event| event.retry().is_none());
     let mut refused = Vec::new();
     match fitting(&new, condition, role) {
         Ok(fits) => {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::configs::{Target, existing_state};
 use super::plugins::current;
+use super::queue::hops;
 use super::runs::{self, Outcome, Run};
 use super::{as_owner, plans, teams};
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub struct Job {
     pub payload: Json,
     /// How often it was tried.
     pub attempts: u32,
+    /// How many captures have led to it.
+    pub hops: u8,
 }
 
 /// What became of a job.
@@ -44,7 +47,7 @@ pub fn due(
     let arguments = [config_id.into(), under_way.to_vec().into(), most.into()];
     let found = plans::select(
         client,
-        "SELECT j.id, j.name, j.payload, j.attempts
+        "SELECT j.id, j.name, j.payload, j.attempts, j.hops
            FROM posthog_plugins.plugin_job AS j
           WHERE j.config_id = $1 AND j.run_at <= pg_catalog.clock_timestamp()
             AND j.id <> ALL ($2)
@@ -60,7 +63,8 @@ fn job(row: SpiHeapTupleData<'_>) -> SpiResult<Option<Job>> {
         return Ok(None);
     };
     let attempts = row.get::<i32>(4)?.unwrap_or_default().unsigned_abs();
-    Ok(Some(Job { id, name, payload, attempts }))
+    let hops = hops(row.get(5)?);
+    Ok(Some(Job { id, name, payload, attempts, hops }))
 }
 
 /// How long until the next job of a config is due.

@@ -63,6 +63,7 @@ const RIGHTS: &[(Level, Right)] = &[
     (Viewer, View("consumers")),
     (Viewer, View("monitoring")),
     (Viewer, View("queue")),
+    (Viewer, View("backfills")),
     (Viewer, View("schedules")),
     // Likewise.
     (
@@ -77,6 +78,14 @@ const RIGHTS: &[(Level, Right)] = &[
         Columns(
             "dead_letters",
             "id, plugin, team_id, label, attempts, error, first_failed_at, failed_at, enqueued_at, config_id",
+        ),
+    ),
+    // Likewise.
+    (
+        Viewer,
+        Columns(
+            "captured",
+            "id, plugin, team_id, label, state, attempts, next_attempt_at, error, failed_at, captured_at, depth, config_id",
         ),
     ),
     // All but the payload, which can be anything that the plugin has seen.
@@ -95,12 +104,19 @@ const RIGHTS: &[(Level, Right)] = &[
         ),
     ),
     (Editor, View("failures")),
+    (Editor, View("captured")),
+    (Editor, Call("retry_captured")),
+    (Editor, Call("discard_captured")),
     (Editor, View("retries")),
     (Editor, View("dead_letters")),
     (Editor, Call("retry")),
     (Editor, Call("discard")),
     (Editor, Call("start_from")),
     (Editor, Call("set_filter")),
+    (Editor, Call("backfill")),
+    (Editor, Call("pause_backfill")),
+    (Editor, Call("resume_backfill")),
+    (Editor, Call("cancel_backfill")),
     (Editor, Call("run_job")),
     (Editor, Call("cancel_job")),
     (Editor, Call("configure")),
@@ -135,6 +151,7 @@ const RIGHTS: &[(Level, Right)] = &[
     // As the caller, who has to own the table.
     (Admin, Call("attach")),
     (Admin, Call("detach")),
+    (Admin, Call("capture_into")),
     (Admin, Call("process_row")),
     (Admin, Call("enqueue_rows")),
     // What is enqueued is given to plugins as if it had been stored.

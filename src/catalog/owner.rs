@@ -1,12 +1,15 @@
 //! Access to the tables: as their owner, whoever called; or as the caller. Either way with a
 //! search_path that nobody else can put objects into.
 
+use std::ffi::CStr;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 use crate::error::Error;
+use crate::worker::hold;
 
 /// Runs `work` with SPI as the owner of the extension's tables.
 ///
@@ -34,6 +37,7 @@ pub fn as_caller<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
 /// runs what others wrote in maintenance.
 pub fn as_role<R>(role: pg_sys::Oid, work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
     let scope = Scope::enter();
+    hold::doubt();
     let result = Spi::connect_mut(|client| {
         let restricted =
             pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
@@ -45,12 +49,35 @@ pub fn as_role<R>(role: pg_sys::Oid, work: impl FnOnce(&mut SpiClient<'_>) -> R)
     result
 }
 
+/// Does the work with a setting, which is as before when that has been done, with all that was set on
+/// the way.
+pub fn with_setting<R>(name: &CStr, value: &CStr, work: impl FnOnce() -> R) -> R {
+    // SAFETY: a setting of PostgreSQL's that every session may change; an error restores it with the rest
+    // of the transaction's state.
+    unsafe {
+        let before = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        let result = work();
+        pg_sys::AtEOXact_GUC(false, before);
+        result
+    }
+}
+
 /// The name of the role that called, as it is recorded for later readers.
 pub fn caller_name() -> String {
     // SAFETY: the current role exists; the name is a NUL-terminated copy.
     unsafe {
         let name = pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false);
-        std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+        CStr::from_ptr(name).to_string_lossy().into_owned()
     }
 }
 

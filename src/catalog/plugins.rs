@@ -220,6 +220,7 @@ pub fn remove(plugin: &str) -> Result<()> {
             "captured_event",
             "queue_consumer",
             "undelivered_event",
+            "plugin_backfill",
             "consumer_filter",
             "plugin_secret",
             "plugin_attachment",

@@ -24,6 +24,8 @@ pub struct Queued {
     pub origin: Origin,
     pub enqueued_at: TimestampWithTimeZone,
     pub event: Json,
+    /// How many captures have led to it.
+    pub hops: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Origin {
         id: i64,
         attempts: u32,
     },
+    /// A stored row that is given once more.
+    Backfill,
 }
 
 impl Queued {
@@ -41,14 +45,22 @@ impl Queued {
     pub fn place(&self) -> Option<Place> {
         match self.origin {
             Origin::Queue(place) => Some(place),
-            Origin::Retry { .. } => None,
+            Origin::Retry { .. } | Origin::Backfill => None,
+        }
+    }
+
+    /// Under which number it is among those that have failed before.
+    pub fn retry(&self) -> Option<i64> {
+        match self.origin {
+            Origin::Retry { id, .. } => Some(id),
+            Origin::Queue(_) | Origin::Backfill => None,
         }
     }
 
     /// How often it was tried.
     pub fn attempts(&self) -> u32 {
         match self.origin {
-            Origin::Queue(_) => 0,
+            Origin::Queue(_) | Origin::Backfill => 0,
             Origin::Retry { attempts, .. } => attempts,
         }
     }
@@ -111,11 +123,11 @@ pub fn now(client: &SpiClient<'_>) -> Result<Snapshot> {
 }
 
 const READ: &str = "
-    SELECT q.xid, q.number, q.enqueued_at, q.event
-      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.event
+    SELECT q.xid, q.number, q.enqueued_at, q.event, q.hops
+      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.event, a.hops
               FROM posthog_plugins.event_queue_0 AS a
              UNION ALL
-            SELECT b.xid, b.number, b.team_id, b.enqueued_at, b.event
+            SELECT b.xid, b.number, b.team_id, b.enqueued_at, b.event, b.hops
               FROM posthog_plugins.event_queue_1 AS b) AS q
      WHERE q.xid >= $1 AND q.xid <= $2 AND (q.xid, q.number) > ($3, $4)
        AND pg_catalog.pg_visible_in_snapshot(q.xid, $5)
@@ -174,12 +186,18 @@ pub fn read(
             };
             let (Some(enqueued_at), Some(event)) = (row.get(3)?, row.get(4)?) else { continue };
             let origin = Origin::Queue(Place { transaction, number });
-            let queued = Queued { origin, enqueued_at, event };
+            let hops = hops(row.get(5)?);
+            let queued = Queued { origin, enqueued_at, event, hops };
             room.take(&queued);
             events.push(queued);
         }
     }
     Ok((events, !room.is_left()))
+}
+
+/// As the tables have it.
+pub fn hops(stored: Option<i16>) -> u8 {
+    u8::try_from(stored.unwrap_or_default()).unwrap_or(u8::MAX)
 }
 
 const COUNT: &str = "

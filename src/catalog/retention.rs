@@ -1,11 +1,11 @@
-//! Removing what is too old from plugin_log, plugin_run, plugin_error, undelivered_event, plugin_pause
-//! and plugin_cache.
+//! Removing what is too old from plugin_log, plugin_run, plugin_error, undelivered_event,
+//! captured_event, plugin_pause and plugin_cache.
 
 use std::time::Duration;
 
 use pgrx::spi::{SpiClient, SpiResult};
 
-use super::{kept, plans, undelivered};
+use super::{captured, kept, plans, undelivered};
 use crate::settings;
 
 /// Removes lines, runs, failures and dead letters past their time, the oldest first and at most `most` of each, and
@@ -35,6 +35,7 @@ pub fn prune(client: &mut SpiClient<'_>, most: Option<i64>) -> SpiResult<i64> {
         removed += rows.len() as i64;
     }
     removed += undelivered::prune(client, most)?;
+    removed += captured::prune(client, most)?;
     client.update(
         "DELETE FROM posthog_plugins.plugin_pause
           WHERE id IN (SELECT id FROM posthog_plugins.plugin_pause

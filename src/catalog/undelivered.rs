@@ -6,7 +6,7 @@ use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 
 use super::consumers::Consumer;
-use super::queue::{Origin, Queued, Room};
+use super::queue::{Origin, Queued, Room, hops};
 use super::{as_owner, plans, teams};
 use crate::error::{Error, Result};
 use crate::settings;
@@ -56,7 +56,7 @@ pub fn due(
 }
 
 const DUE: &str = "
-    SELECT u.id, u.attempts, u.enqueued_at, u.event
+    SELECT u.id, u.attempts, u.enqueued_at, u.event, u.hops
       FROM posthog_plugins.undelivered_event AS u
      WHERE u.config_id = $1 AND u.next_attempt_at <= pg_catalog.clock_timestamp()
        AND u.id <> ALL ($2)
@@ -72,7 +72,8 @@ fn retry(row: SpiHeapTupleData<'_>) -> SpiResult<Option<Queued>> {
         return Ok(None);
     };
     let attempts = row.get::<i32>(2)?.unwrap_or_default().unsigned_abs();
-    Ok(Some(Queued { origin: Origin::Retry { id, attempts }, enqueued_at, event }))
+    let hops = hops(row.get(5)?);
+    Ok(Some(Queued { origin: Origin::Retry { id, attempts }, enqueued_at, event, hops }))
 }
 
 /// How long until the next retry of a consumer is due.
@@ -134,7 +135,7 @@ pub fn note(client: &mut SpiClient<'_>, config_id: i32, attempts: &[Attempt<'_>]
             Origin::Retry { id, .. } => {
                 (AGAIN, vec![id.into(), attempts.into(), delay.into(), error.into()])
             }
-            Origin::Queue(_) => (
+            Origin::Queue(_) | Origin::Backfill => (
                 FIRST,
                 vec![
                     config_id.into(),
@@ -144,6 +145,7 @@ pub fn note(client: &mut SpiClient<'_>, config_id: i32, attempts: &[Attempt<'_>]
                     event.enqueued_at.into(),
                     event.event.clone().into(),
                     distinct_id.clone().into(),
+                    i16::from(event.hops).into(),
                 ],
             ),
         };
@@ -154,8 +156,9 @@ pub fn note(client: &mut SpiClient<'_>, config_id: i32, attempts: &[Attempt<'_>]
 
 const FIRST: &str = "
     INSERT INTO posthog_plugins.undelivered_event
-        (config_id, attempts, next_attempt_at, error, enqueued_at, event, distinct_id)
-    SELECT c.id, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), $4, $5, $6, $7
+        (config_id, attempts, next_attempt_at, error, enqueued_at, event, distinct_id, hops)
+    SELECT c.id, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), $4, $5, $6,
+           $7, $8
       FROM posthog_plugins.plugin_config AS c
      WHERE c.id = $1";
 

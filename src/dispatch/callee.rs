@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use engine::{Call, Failure, FailureKind, Flight, Request, Return, Ticket};
+use engine::{Call, Cause, Failure, FailureKind, Flight, Request, Return, Ticket};
 
 use super::exchange::{Exchange, Mailbox};
 use super::host::ConsumerHost;
@@ -79,7 +79,12 @@ impl Callee {
 
     /// Begins a call that has so long.
     pub fn begin(&mut self, call: Call, time: Duration) -> Ticket {
-        self.flight.begin(call, time)
+        self.begin_caused(call, Cause::default(), time)
+    }
+
+    /// The same for one that something has led to.
+    pub fn begin_caused(&mut self, call: Call, cause: Cause, time: Duration) -> Ticket {
+        self.flight.begin_caused(call, cause, time)
     }
 
     /// Sends a request for the plugin; the answer goes to the mailbox.

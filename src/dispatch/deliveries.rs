@@ -1,4 +1,4 @@
-//! What a consumer is given: its events from the queue to the plugin, any number of them under way at
+//! What a consumer is given: its events from a source to the plugin, any number of them under way at
 //! once, and what became of them back into the tables.
 
 mod order;
@@ -8,15 +8,17 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
 
-use delivery::{Cursor, Item, Order, Progress, Rate};
-use engine::{Call, Failure, Return, Settings, Ticket};
+use delivery::{Item, Order, Progress, Rate};
+use engine::{Call, Cause, Failure, Return, Settings, Ticket};
 
 use super::callee::Callee;
 use super::exchange::Mailbox;
 use super::exports::Exports;
+use super::source::{Mark, Source};
 use super::webhook;
+use crate::catalog::backfills::Backfill;
 use crate::event::Event;
-use crate::queue::consumer::{self, Consumer, Origin, Outcome, Queued, Retry, Room};
+use crate::queue::consumer::{self, Consumer, Outcome, Queued, Retry, Room};
 use crate::settings;
 use crate::worker::{Next, transaction};
 use order::order;
@@ -76,9 +78,8 @@ pub struct Deliveries {
     consumer: Consumer,
     /// If it gets events in order.
     order: Option<Order<Item>>,
-    /// How far was read.
-    read: Cursor,
-    progress: Progress<Queued, Outcome>,
+    source: Source,
+    progress: Progress<Queued, Outcome, Mark>,
     waiting: VecDeque<Waiting>,
     under_way: HashMap<Ticket, UnderWay>,
     exports: Exports,
@@ -95,7 +96,18 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
+    /// What is in the queue.
     pub fn new(callee: &mut Callee, consumer: Consumer) -> Self {
+        let source = Source::queue(&consumer);
+        Self::from(callee, consumer, source)
+    }
+
+    /// Stored rows that are given besides.
+    pub fn stored(callee: &mut Callee, consumer: Consumer, backfill: Backfill) -> Self {
+        Self::from(callee, consumer, Source::stored(backfill))
+    }
+
+    fn from(callee: &mut Callee, consumer: Consumer, source: Source) -> Self {
         let has = |name: &str| consumer.methods.iter().any(|method| method == name);
         let methods = Methods {
             on_event: has("onEvent"),
@@ -113,10 +125,10 @@ impl Deliveries {
         Deliveries {
             exports: Exports::new(&callee.link().program.config),
             methods,
-            read: consumer.cursor.clone(),
-            rate: rate(&consumer),
+            rate: rate(&consumer, &source),
             order: order(&consumer),
             consumer,
+            source,
             progress: Progress::default(),
             waiting: VecDeque::new(),
             under_way,
@@ -130,8 +142,36 @@ impl Deliveries {
 
     /// There may be something new in the queue, or to be known of the consumer.
     pub fn look(&mut self) {
-        self.more = true;
+        self.more |= self.source.backfill().is_none();
         self.looks = true;
+    }
+
+    /// The number of the backfill, if it is one.
+    pub fn backfill(&self) -> Option<i64> {
+        self.source.backfill()
+    }
+
+    /// Reads no more of a backfill; what was read is given.
+    pub fn stop(&mut self) {
+        self.source.stop();
+        self.more = false;
+    }
+
+    /// Reads again after [`Deliveries::stop`].
+    pub fn go_on(&mut self) {
+        self.more |= self.source.go_on();
+    }
+
+    /// Gives no more of what was read.
+    pub fn drop_waiting(&mut self) {
+        self.waiting.clear();
+        self.exports.take();
+    }
+
+    /// Whether nothing is under way or waits to be.
+    pub fn is_over(&self) -> bool {
+        let has_ended = !self.more && self.sent.is_empty() && self.under_way.is_empty();
+        has_ended && self.waiting.is_empty() && self.exports.due().is_none()
     }
 
     /// Whether nothing is awaited but calls.
@@ -147,6 +187,7 @@ impl Deliveries {
         let until = [
             callee.held_until().filter(|_| self.more || !self.waiting.is_empty()),
             self.retry_at,
+            self.source.not_before().filter(|_| self.more && callee.is_free()),
             self.exports.due(),
             self.rate.as_ref().filter(|_| self.more && callee.is_free()).map(Rate::next),
         ];
@@ -215,7 +256,8 @@ impl Deliveries {
         while self.can_begin(callee)
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let ticket = callee.begin(self.call(&waiting), settings::delivery_timeout());
+            let (call, cause) = (self.call(&waiting), self.cause(&waiting));
+            let ticket = callee.begin_caused(call, cause, settings::delivery_timeout());
             self.under_way.insert(ticket, UnderWay::Deliver(waiting));
         }
     }
@@ -229,6 +271,21 @@ impl Deliveries {
             Waiting::One(Method::OnSnapshot, item) => Call::OnSnapshot(bytes(item)),
             Waiting::One(Method::ComposeWebhook, item) => Call::ComposeWebhook(bytes(item)),
             Waiting::Export(items) => Call::ExportEvents(items.iter().map(bytes).collect()),
+        }
+    }
+
+    /// What has led to a call: of several events the longest way, and their team if they have one.
+    fn cause(&self, waiting: &Waiting) -> Cause {
+        let items = match waiting {
+            Waiting::One(_, item) => std::slice::from_ref(item),
+            Waiting::Export(items) => items,
+        };
+        let events = || items.iter().filter_map(|item| self.progress.event(*item));
+        let mut teams = events().map(|queued| Event::of_payload(&queued.event.0).team());
+        let first = teams.next().flatten();
+        Cause {
+            depth: events().map(|queued| queued.hops).max().unwrap_or_default(),
+            team: first.filter(|team| teams.all(|other| other == Some(*team))),
         }
     }
 
@@ -316,19 +373,20 @@ impl Deliveries {
     /// Writes down what became of pieces that are done.
     pub fn record(&mut self, callee: &mut Callee) -> Recorded {
         let mut recorded = Recorded::Nothing;
-        while let Some((cursor, outcomes)) = self.progress.take_done() {
+        while let Some((mark, outcomes)) = self.progress.take_done() {
             recorded = Recorded::Some;
             // The next look finds when it is due again, or what was behind it.
-            self.more |= outcomes.iter().any(|(event, outcome)| {
-                *outcome != Outcome::Delivered || self.order.is_some() && retry_id(event).is_some()
-            });
-            let consumer = &self.consumer;
-            let kept = transaction(c"recording deliveries", || {
-                consumer::record(consumer, &cursor, &outcomes)
-            });
+            let is_due = |(event, outcome): &(Queued, Outcome)| {
+                let was_behind = self.order.is_some() && event.retry().is_some();
+                *outcome != Outcome::Delivered || was_behind
+            };
+            self.more |= self.source.backfill().is_none() && outcomes.iter().any(is_due);
+            let Deliveries { consumer, source, .. } = self;
+            let kept =
+                transaction(c"recording deliveries", || source.record(consumer, &mark, &outcomes));
             match kept {
                 Some(true) => {
-                    self.consumer.cursor = cursor;
+                    self.source.recorded(&mut self.consumer, mark);
                     self.unblock(&outcomes);
                 }
                 // Put elsewhere, or not written: it is read again from where the tables have it.
@@ -349,8 +407,10 @@ impl Deliveries {
         let found = transaction(c"looking where a consumer is", || consumer::find(config));
         match found {
             Some(Some(consumer)) => {
-                self.read = consumer.cursor.clone();
-                self.rate = rate(&consumer);
+                if !self.source.start_anew(&consumer) {
+                    return Recorded::Gone;
+                }
+                self.rate = rate(&consumer, &self.source);
                 self.order = order(&consumer);
                 self.consumer = consumer;
                 self.more = true;
@@ -363,13 +423,7 @@ impl Deliveries {
     }
 }
 
-fn rate(consumer: &Consumer) -> Option<Rate> {
-    consumer.filter.rate.map(|rate| Rate::new(rate, Instant::now()))
-}
-
-fn retry_id(event: &Queued) -> Option<i64> {
-    match event.origin {
-        Origin::Retry { id, .. } => Some(id),
-        Origin::Queue(_) => None,
-    }
+fn rate(consumer: &Consumer, source: &Source) -> Option<Rate> {
+    let rate = source.rate().or(consumer.filter.rate);
+    rate.map(|rate| Rate::new(rate, Instant::now()))
 }

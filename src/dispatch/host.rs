@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::store::{Operation, Refusal, Reply};
-use engine::{Answer, Host, LogLine, Metric, Program, Request, Task};
+use engine::{Answer, Cause, Host, LogLine, Metric, Program, Request, Task};
 
 use super::exchange::{Exchange, Mailbox};
 use crate::host::Interrupts;
@@ -62,8 +62,8 @@ impl Host for ConsumerHost {
         done.unwrap_or_else(|| Err(failed()))
     }
 
-    fn leave(&self, program: &Program, task: Task) -> Result<(), Refusal> {
-        let done = transaction(c"storing for a plugin", || Ok(store::leave(program, task)));
+    fn leave(&self, program: &Program, task: Task, cause: Cause) -> Result<(), Refusal> {
+        let done = transaction(c"storing for a plugin", || Ok(store::leave(program, task, cause)));
         done.unwrap_or_else(|| Err(failed()))
     }
 

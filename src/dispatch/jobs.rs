@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use engine::{Call, Failure, Return, Ticket};
+use engine::{Call, Cause, Failure, Return, Ticket};
 use pgrx::datum::{TimestampWithTimeZone, clock_timestamp};
 
 use super::callee::Callee;
@@ -96,7 +96,8 @@ impl Jobs {
             }
             let call = Call::Job { name: job.name.clone(), payload: job.payload.0.clone() };
             let (at, since) = (clock_timestamp(), Instant::now());
-            let ticket = callee.begin(call, settings::delivery_timeout());
+            let cause = Cause { depth: job.hops, team: None };
+            let ticket = callee.begin_caused(call, cause, settings::delivery_timeout());
             self.under_way.insert(ticket, Started { job, at, since });
         }
     }

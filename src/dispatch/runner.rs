@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use super::jobs::Jobs;
 use super::schedules::Schedules;
 use crate::backend::Link;
+use crate::catalog::backfills::Backfill;
 use crate::error::Result;
 use crate::queue::consumer;
 use crate::settings;
@@ -38,6 +39,8 @@ struct Ending {
 struct Parts {
     /// If it takes stored events.
     deliveries: Option<Deliveries>,
+    /// Stored rows that it is given besides.
+    backfills: Vec<Deliveries>,
     /// If anything of it runs at regular times.
     schedules: Option<Schedules>,
     jobs: Jobs,
@@ -57,7 +60,7 @@ impl Runner {
 
     /// There may be new events, and new jobs if it has any.
     pub fn look(&mut self, has_jobs: bool) {
-        self.parts.deliveries.iter_mut().for_each(Deliveries::look);
+        self.parts.all_mut().for_each(Deliveries::look);
         if has_jobs {
             self.parts.jobs.look();
         }
@@ -88,7 +91,31 @@ impl Runner {
     }
 
     fn is_idle(&self) -> bool {
-        self.callee.is_idle() && self.parts.deliveries.iter().all(Deliveries::is_idle)
+        self.callee.is_idle() && self.parts.all().all(Deliveries::is_idle)
+    }
+
+    /// Goes on with those backfills of the config that are to go on, in a transaction.
+    pub fn follow_backfills(&mut self, running: &[Backfill]) -> Result<()> {
+        let Runner { callee, parts, .. } = self;
+        let config = callee.config();
+        for deliveries in &mut parts.backfills {
+            let Some(id) = deliveries.backfill() else { continue };
+            if running.iter().any(|it| it.id == id) {
+                deliveries.go_on();
+                continue;
+            }
+            deliveries.stop();
+            if consumer::is_cancelled(id)? {
+                deliveries.drop_waiting();
+            }
+        }
+        for backfill in running.iter().filter(|backfill| backfill.config_id == config) {
+            let is_new = parts.backfills.iter().all(|it| it.backfill() != Some(backfill.id));
+            if is_new && let Some(consumer) = consumer::find(config)? {
+                parts.backfills.push(Deliveries::stored(callee, consumer, backfill.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Does what can be done without waiting. Returns when there is more, and whether some of the queue
@@ -114,19 +141,26 @@ impl Runner {
             let at_last = Some(ending.at_last).filter(|_| self.teardown.is_none());
             return next.or(Next::Idle { until: at_last });
         }
-        let Parts { deliveries, schedules, jobs } = &self.parts;
+        let Parts { schedules, jobs, .. } = &self.parts;
         let next = next.or(jobs.next(&self.callee));
         let next = schedules.iter().fold(next, |next, it| next.or(it.next(&self.callee)));
-        deliveries.iter().fold(next, |next, it| next.or(it.next(&self.callee)))
+        self.parts.all().fold(next, |next, it| next.or(it.next(&self.callee)))
     }
 
     /// What has to be on time begins first.
     fn begin(&mut self) {
-        let Runner { callee, parts: Parts { deliveries, schedules, jobs }, .. } = self;
+        let Runner { callee, parts: Parts { deliveries, backfills, schedules, jobs }, .. } = self;
         if let Some(schedules) = schedules {
             schedules.begin(callee);
         }
         jobs.begin(callee);
+        for deliveries in backfills {
+            if deliveries.read(callee) == Recorded::Gone {
+                deliveries.stop();
+                deliveries.drop_waiting();
+            }
+            deliveries.begin(callee);
+        }
         let Some(deliveries) = deliveries else { return };
         let read = deliveries.read(callee);
         deliveries.begin(callee);
@@ -137,28 +171,35 @@ impl Runner {
 
     /// Lets the plugin run, and takes what has ended.
     fn turn(&mut self) {
-        let Runner { callee, parts: Parts { deliveries, schedules, jobs }, .. } = self;
+        let Runner { callee, parts, .. } = self;
         for (ticket, result) in callee.turn() {
             if self.teardown.take_if(|teardown| *teardown == ticket).is_some() {
                 if let Err(failure) = result {
                     callee.tell(failure, None);
                 }
-            } else if let Some(deliveries) = deliveries.as_mut().filter(|it| it.know(ticket)) {
+            } else if let Some(deliveries) = parts.all_mut().find(|it| it.know(ticket)) {
                 deliveries.ended(callee, ticket, result);
-            } else if let Some(schedules) = schedules.as_mut().filter(|it| it.know(ticket)) {
+            } else if let Some(schedules) = parts.schedules.as_mut().filter(|it| it.know(ticket)) {
                 schedules.ended(callee, ticket, result);
-            } else if jobs.know(ticket) {
-                jobs.ended(callee, ticket, result);
+            } else if parts.jobs.know(ticket) {
+                parts.jobs.ended(callee, ticket, result);
             }
         }
-        deliveries.iter_mut().for_each(|deliveries| deliveries.collect(callee));
+        parts.all_mut().for_each(|deliveries| deliveries.collect(callee));
     }
 
     /// Writes down what has ended. Whether that was some of the queue.
     fn record(&mut self) -> bool {
-        let Runner { callee, parts: Parts { deliveries, schedules, jobs }, .. } = self;
+        let Runner { callee, parts: Parts { deliveries, backfills, schedules, jobs }, .. } = self;
         schedules.iter_mut().for_each(|schedules| schedules.record(callee));
         jobs.record(callee);
+        for deliveries in backfills.iter_mut() {
+            if deliveries.record(callee) == Recorded::Gone {
+                deliveries.stop();
+                deliveries.drop_waiting();
+            }
+        }
+        backfills.retain(|deliveries| !deliveries.is_over());
         let Some(deliveries) = deliveries else { return false };
         let recorded = deliveries.record(callee);
         if recorded == Recorded::Gone {
@@ -193,7 +234,21 @@ impl Parts {
             true => None,
             false => Some(Schedules::new(config, &link.schedules)?),
         };
+        let mut backfills = Vec::new();
+        if let Some(consumer) = &consumer {
+            for backfill in consumer::backfills()?.into_iter().filter(|it| it.config_id == config) {
+                backfills.push(Deliveries::stored(callee, consumer.clone(), backfill));
+            }
+        }
         let deliveries = consumer.map(|consumer| Deliveries::new(callee, consumer));
-        Ok(Parts { deliveries, schedules, jobs: Jobs::new() })
+        Ok(Parts { deliveries, backfills, schedules, jobs: Jobs::new() })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Deliveries> {
+        self.deliveries.iter().chain(&self.backfills)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Deliveries> {
+        self.deliveries.iter_mut().chain(&mut self.backfills)
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use engine::store::{Key, Ledger, Operation, Refusal, Reply as Stored};
-use engine::{Answer, Host, LogLine, Program, Request, Task};
+use engine::{Answer, Cause, Host, LogLine, Program, Request, Task};
 
 use super::responses::{Reply, Responses};
 use crate::catalog::kept;
@@ -168,7 +168,7 @@ impl Host for DryHost {
         self.ledger.borrow_mut().perform(key, action, Ledger::TOP, kept::now())
     }
 
-    fn leave(&self, program: &Program, task: Task) -> std::result::Result<(), Refusal> {
+    fn leave(&self, program: &Program, task: Task, _: Cause) -> std::result::Result<(), Refusal> {
         let message = match task {
             Task::Job { name, payload, .. } => format!("job {name}: {payload}"),
             Task::Event(event) => format!("captured: {event}"),

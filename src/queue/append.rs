@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 
 use super::pending::Row;
 
-const COLUMNS: usize = 5;
+const COLUMNS: usize = 6;
 
 /// Of the index: the first and the third.
 const KEYS: [usize; 2] = [0, 2];
@@ -66,8 +66,9 @@ unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, written: i64,
                 number.into(),
                 row.team_id.unwrap_or_default().into(),
                 aligned(&row.event),
+                i16::from(row.hops).into(),
             ];
-            let mut nulls = [false, false, false, row.team_id.is_none(), false];
+            let mut nulls = [false, false, false, row.team_id.is_none(), false, false];
             let tuple =
                 pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
             let slot =

@@ -3,22 +3,19 @@
 
 use pgrx::pg_sys;
 
+use crate::worker::hold;
+
 /// The functions of SQL use 1 and 2.
 const OURS: u16 = 3;
 
 /// Whether the config is this session's from now on.
 pub fn claim(config_id: i32) -> bool {
-    let tag = tag(config_id);
-    // SAFETY: a well-formed tag; nothing is waited for.
-    let acquired = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, true, true) };
-    acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    hold::take(tag(config_id))
 }
 
 /// Leaves the config to others.
 pub fn release(config_id: i32) {
-    let tag = tag(config_id);
-    // SAFETY: as above. What is not held is a warning.
-    unsafe { pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as i32, true) };
+    hold::let_go(&tag(config_id));
 }
 
 fn tag(config_id: i32) -> pg_sys::LOCKTAG {

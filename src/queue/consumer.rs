@@ -8,6 +8,7 @@ use delivery::Cursor;
 use pgrx::pg_sys;
 
 use super::safety;
+use crate::catalog::backfills::{self, Backfill};
 use crate::catalog::consumers::Deliveries;
 use crate::catalog::queue::newest;
 use crate::catalog::undelivered::{self, Attempt};
@@ -17,7 +18,7 @@ use crate::event::Event;
 use crate::settings;
 
 pub use crate::catalog::consumers::Consumer;
-pub use crate::catalog::queue::{Origin, Queued, Room};
+pub use crate::catalog::queue::{Queued, Room};
 
 /// What the view of retries says of one that has not been tried.
 const BEHIND: &str = "waits for an earlier event with its distinct_id";
@@ -81,6 +82,16 @@ pub fn find(config_id: i32) -> Result<Option<Consumer>> {
     newest(|client| consumers::one(client, config_id))
 }
 
+/// The backfills that are to go on.
+pub fn backfills() -> Result<Vec<Backfill>> {
+    newest(|client| backfills::running(client))
+}
+
+/// Whether somebody has ended a backfill, or it is gone with its config.
+pub fn is_cancelled(id: i64) -> Result<bool> {
+    Ok(newest(|client| backfills::is_cancelled(client, id))?)
+}
+
 /// Reads what is due, as far as there is room: what failed before and is to be tried again, up to half
 /// of it if more is waiting, then what is new from there on. Retries that are under way are not read
 /// again. Nothing is written.
@@ -123,6 +134,23 @@ pub fn record(
     cursor: &Cursor,
     outcomes: &[(Queued, Outcome)],
 ) -> Result<bool> {
+    let Sorted { deliveries, settled, attempts } = sort(consumer, outcomes);
+    Ok(as_owner(|client| {
+        undelivered::settle(client, &settled)?;
+        undelivered::note(client, consumer.config_id, &attempts)?;
+        consumers::record(client, consumer, cursor, &deliveries)
+    })?)
+}
+
+/// What became of events, by what there is to be written.
+pub(super) struct Sorted<'a> {
+    pub deliveries: Deliveries,
+    /// Retries that are done with.
+    settled: Vec<i64>,
+    pub attempts: Vec<Attempt<'a>>,
+}
+
+pub(super) fn sort<'a>(consumer: &Consumer, outcomes: &'a [(Queued, Outcome)]) -> Sorted<'a> {
     let backoff = settings::retries();
     // The same for all: what failed together may be one batch again.
     let luck = luck();
@@ -134,9 +162,7 @@ pub fn record(
             Outcome::Delivered => {
                 let waited = now.saturating_sub(event.enqueued_at.into());
                 delivered.push(Duration::from_micros(waited.max(0).unsigned_abs()));
-                if let Origin::Retry { id, .. } = event.origin {
-                    settled.push(id);
-                }
+                settled.extend(event.retry());
                 continue;
             }
             Outcome::Behind => (BEHIND, event.attempts(), Some(Duration::ZERO)),
@@ -155,12 +181,7 @@ pub fn record(
         let distinct_id = distinct_id(consumer, event);
         attempts.push(Attempt { event, error, attempts: tried, delay, distinct_id });
     }
-    let deliveries = Deliveries { delivered, failed };
-    Ok(as_owner(|client| {
-        undelivered::settle(client, &settled)?;
-        undelivered::note(client, consumer.config_id, &attempts)?;
-        consumers::record(client, consumer, cursor, &deliveries)
-    })?)
+    Sorted { deliveries: Deliveries { delivered, failed }, settled, attempts }
 }
 
 /// What keeps an event in its order: for consumers that get them so, if it has one.

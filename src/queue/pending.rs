@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use super::{append, state};
 use crate::error::Result;
 use crate::event::Event;
-use crate::worker;
+use crate::{cause, worker};
 
 /// What is held of a savepoint. A hundred ordinary events: more make writing no faster.
 const MOST_BYTES: usize = 256 << 10;
@@ -24,6 +24,8 @@ pub struct Row {
     pub team_id: Option<i32>,
     /// A varlena.
     pub event: Vec<u8>,
+    /// How many captures have led to it.
+    pub hops: u8,
 }
 
 /// The events of one savepoint.
@@ -52,7 +54,7 @@ pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
     let level = level();
     // SAFETY: reads a clock.
     let enqueued_at = unsafe { pg_sys::GetCurrentTimestamp() };
-    let row = Row { enqueued_at, team_id, event: event.varlena() };
+    let row = Row { enqueued_at, team_id, event: event.varlena(), hops: cause::depth() };
     worker::wake_at_commit();
     PENDING.with_borrow_mut(|pending| {
         pending.half = state.half;

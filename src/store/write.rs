@@ -3,7 +3,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use engine::Task;
 use engine::store::{Change, Changed, ChangedKey, Key, Pending};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -46,9 +45,6 @@ pub fn write(changed: Changed, is_first: bool) {
             changed.slot.changes().into_iter().map(move |change| (&changed.key, change))
         })
         .collect();
-    if tasks.iter().any(|(_, task)| matches!(task, Task::Job { .. })) {
-        worker::wake_at_commit();
-    }
     upkeep::wrote(changes.iter().filter(|(_, change)| change.expires()).count());
     let written = as_owner(|client| {
         if !is_fixed {
@@ -64,6 +60,9 @@ pub fn write(changed: Changed, is_first: bool) {
         kept::append(client, changes)?;
         tasks::append(client, &tasks)
     });
+    if !tasks.is_empty() {
+        worker::wake_at_commit();
+    }
     if let Err(error) = written {
         ErrorReport::from(Error::from(error)).report(PgLogLevel::ERROR);
     }

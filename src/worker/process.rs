@@ -14,6 +14,7 @@ use super::board::{self, Post, State};
 use super::ending::{self, Ending};
 use super::tidying::Tidying;
 use super::{Duty, LIBRARY, Next, seat, signals, transaction, wait, yielding};
+use crate::capturing::Capturing;
 use crate::catalog::Standing;
 use crate::dispatch::Dispatch;
 use crate::{catalog, settings};
@@ -100,7 +101,8 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
         post.begin(unsafe { pg_sys::MyProcPid });
         board.wake_launcher();
     }
-    let mut duties: Vec<Box<dyn Duty>> = vec![Box::new(Tidying::new()), Box::new(Dispatch::new())];
+    let mut duties: Vec<Box<dyn Duty>> =
+        vec![Box::new(Tidying::new()), Box::new(Capturing::new()), Box::new(Dispatch::new())];
     let mut woken = true;
     let mut undecided = false;
     loop {

@@ -4,6 +4,8 @@
 
 use pgrx::pg_sys;
 
+use super::hold;
+
 /// What tells seats from other advisory locks. SQL's own have 1 or 2 in the place of `SUBKEY`.
 pub const KEY: u32 = u32::from_be_bytes(*b"phog");
 pub const SUBKEY: u16 = 3;
@@ -20,9 +22,6 @@ pub fn take(seats: u16) -> Option<u16> {
             locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
             locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
         };
-        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
-        // SAFETY: a lock of the session's, which needs no transaction, and is not waited for.
-        let taken = unsafe { pg_sys::LockAcquire(&tag, mode, true, true) };
-        taken != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+        hold::take(tag)
     })
 }

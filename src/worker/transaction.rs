@@ -7,7 +7,8 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 
-use super::yielding;
+use super::ending::{self, Ending};
+use super::{hold, yielding};
 use crate::error::Result;
 
 /// Does the work in a transaction of its own, and shows in `pg_stat_activity` what that is. `None`
@@ -35,6 +36,9 @@ pub fn transaction<R>(activity: &CStr, work: impl FnOnce() -> Result<R>) -> Opti
         done
     };
     yielding::begin();
+    if !hold::keep() {
+        ending::leave(Ending::Failed);
+    }
     done.map_err(|undone| undone.report(activity)).ok()
 }
 

@@ -7,17 +7,17 @@ use crate::cursor::Cursor;
 
 /// What was read, piece by piece. A piece is recorded when all of it has ended, and not before the
 /// pieces that were read earlier; later ones may be under way meanwhile.
-pub struct Progress<E, O> {
-    pieces: VecDeque<Piece<E, O>>,
+pub struct Progress<E, O, C = Cursor> {
+    pieces: VecDeque<Piece<E, O, C>>,
     /// The number of the first of them.
     first: u64,
     events: usize,
     bytes: usize,
 }
 
-struct Piece<E, O> {
+struct Piece<E, O, C> {
     /// Where the consumer is when the piece is done.
-    cursor: Cursor,
+    cursor: C,
     entries: Vec<Entry<E, O>>,
     bytes: usize,
     open: usize,
@@ -40,16 +40,16 @@ pub struct Item {
 /// How an event can end, the best first.
 pub trait Outcome: Default + Ord {}
 
-impl<E, O> Default for Progress<E, O> {
+impl<E, O, C> Default for Progress<E, O, C> {
     fn default() -> Self {
         Progress { pieces: VecDeque::new(), first: 0, events: 0, bytes: 0 }
     }
 }
 
-impl<E, O: Outcome> Progress<E, O> {
+impl<E, O: Outcome, C> Progress<E, O, C> {
     /// Takes a piece that was read, and how large it is. Each of its events is held once, until it is
     /// let go.
-    pub fn add(&mut self, cursor: Cursor, events: Vec<E>, bytes: usize) -> Vec<Item> {
+    pub fn add(&mut self, cursor: C, events: Vec<E>, bytes: usize) -> Vec<Item> {
         let piece = self.first + self.pieces.len() as u64;
         let items = (0..events.len()).map(|index| Item { piece, index }).collect();
         self.events += events.len();
@@ -108,7 +108,7 @@ impl<E, O: Outcome> Progress<E, O> {
     }
 
     /// The first piece, if all of it has ended.
-    pub fn take_done(&mut self) -> Option<(Cursor, Vec<(E, O)>)> {
+    pub fn take_done(&mut self) -> Option<(C, Vec<(E, O)>)> {
         let piece = self.pieces.pop_front_if(|piece| piece.open == 0)?;
         let Piece { cursor, entries, bytes, .. } = piece;
         self.first += 1;
@@ -123,7 +123,7 @@ impl<E, O: Outcome> Progress<E, O> {
         self.pieces.get(place)?.entries.get(item.index)
     }
 
-    fn piece(&mut self, item: Item) -> Option<&mut Piece<E, O>> {
+    fn piece(&mut self, item: Item) -> Option<&mut Piece<E, O, C>> {
         let place = usize::try_from(item.piece.checked_sub(self.first)?).ok()?;
         self.pieces.get_mut(place)
     }

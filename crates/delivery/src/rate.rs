@@ -15,6 +15,10 @@ impl Rate {
         Rate { per_second, available: per_second.max(1.0), counted: now }
     }
 
+    pub fn per_second(&self) -> f64 {
+        self.per_second
+    }
+
     /// How many may pass now.
     pub fn available(&mut self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.counted).as_secs_f64();

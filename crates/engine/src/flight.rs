@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use call::{Call, Return, Schedule, Settings, Ticket};
 
 use crate::failure::{Failure, FailureKind};
-use crate::host::Host;
+use crate::host::{Cause, Host};
 use crate::limits::Limits;
 use crate::pauses::Pauses;
 use crate::program::Program;
@@ -72,10 +72,15 @@ impl Flight {
     /// A plugin that cannot be set up fails all of them with [`FailureKind::NotLoaded`], and one that uses
     /// up its limits again and again with [`FailureKind::Suspended`], for a while without being tried.
     pub fn begin(&mut self, call: Call, time: Duration) -> Ticket {
+        self.begin_caused(call, Cause::default(), time)
+    }
+
+    /// The same for a call that something has led to.
+    pub fn begin_caused(&mut self, call: Call, cause: Cause, time: Duration) -> Ticket {
         let begin = Instant::now();
         match self.open(begin, time) {
             Ok(craft) => {
-                let number = self.calls.add(call, begin, time);
+                let number = self.calls.add(call, cause, begin, time);
                 self.fly(craft, |craft, calls| match craft.is_ready() {
                     true => craft.start(calls, number),
                     false => Ok(()),

@@ -56,9 +56,9 @@ pub trait Host {
         Err(nowhere())
     }
 
-    /// Takes something for later.
-    fn leave(&self, program: &Program, task: Task) -> Result<(), Refusal> {
-        let _ = (program, task);
+    /// Takes something for later, with what led to the call in whose course it is left.
+    fn leave(&self, program: &Program, task: Task, cause: Cause) -> Result<(), Refusal> {
+        let _ = (program, task, cause);
         Err(nowhere())
     }
 
@@ -104,6 +104,16 @@ pub enum Task {
     },
     /// An event without `team_id` and `uuid`.
     Event(String),
+}
+
+/// What led to a call. The engine hands on what it was told: what a host knows by itself, as of the
+/// events that it gives to [`Engine`](crate::Engine), it adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cause {
+    /// How many captures led to the event that the call is about: 0 if no plugin captured it.
+    pub depth: u8,
+    /// The event's team.
+    pub team: Option<i32>,
 }
 
 /// A metric that a plugin declares.

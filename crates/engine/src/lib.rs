@@ -32,7 +32,7 @@ pub use engine::{Engine, Outcome, Verdict};
 pub use failure::{Failure, FailureKind};
 pub use fields::{Fields, Given, Patch};
 pub use flight::{Call, Flight, Return, Schedule, Settings, Ticket};
-pub use host::{Host, Level, LogLine, Metric, MetricKind, Task};
+pub use host::{Cause, Host, Level, LogLine, Metric, MetricKind, Task};
 pub use http::{Answer, Redirect, Request, Response};
 pub use limits::Limits;
 pub use modules::KNOWN_MODULES;

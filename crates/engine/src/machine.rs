@@ -10,7 +10,7 @@ use crate::allocator::{Meter, Metered};
 use crate::failure::{Failure, FailureKind};
 use crate::globals::script::{self, Compiled};
 use crate::globals::{Rejections, Requests};
-use crate::host::Host;
+use crate::host::{Cause, Host};
 use crate::limits::Limits;
 use crate::timers::Timers;
 use crate::value::Views;
@@ -38,13 +38,27 @@ pub(crate) struct Tools {
 
 /// In whose course something happens: requests and timers belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Course {
+pub(crate) struct Course {
+    pub(crate) of: Of,
+    /// Outlives the call: what it has set going and nobody waits for is of the same cause.
+    pub(crate) cause: Cause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Of {
     /// Of the only call there is, or of none in particular.
     #[default]
     Any,
     Call(u64),
     /// Of a call whose time is up: it can clean up, but not begin anything.
     Over,
+}
+
+impl Course {
+    /// The same for what goes on after its call.
+    pub(crate) fn of(self, of: Of) -> Self {
+        Course { of, ..self }
+    }
 }
 
 /// So much more may be allocated before garbage is collected again. Nothing in a new realm is garbage,

@@ -64,9 +64,9 @@ fn add_parts<'js>(
         let operate = native::operate(ctx, &host, &owner, Place::Storage)?;
         part(ctx, include_str!("meta/utils.js"), (operate,))
     })?;
-    let (host, owner) = (tools.host.clone(), program.clone());
+    let (host, owner, course) = (tools.host.clone(), program.clone(), tools.course.clone());
     define_lazy(meta, "jobs", move |ctx| {
-        let enqueue = native::enqueue(ctx, &host, &owner)?;
+        let enqueue = native::enqueue(ctx, &host, &owner, &course)?;
         globals::run::<Function<'_>>(ctx, include_str!("meta/jobs.js"))?.call((enqueue,))
     })?;
     let (host, owner, metrics) = (tools.host.clone(), program.clone(), metrics.clone());

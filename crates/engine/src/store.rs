@@ -13,7 +13,7 @@ use std::fmt;
 pub use change::{Change, Effect};
 pub use entry::{Content, Entry};
 pub use key::{Key, Owner};
-pub use ledger::{Changed, ChangedKey, Ledger, Level};
+pub use ledger::{Changed, ChangedKey, Ledger, Left, Level};
 pub use slot::{Pending, Slot};
 
 /// Longest value, and longest list: PostgreSQL holds more, a session that reads it with every event

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rquickjs::{Function, Persistent};
 
-use crate::machine::Course;
+use crate::machine::{Course, Of};
 
 pub(crate) type Callback = Persistent<Function<'static>>;
 
@@ -91,7 +91,7 @@ impl Timers {
                 self.times.borrow_mut().insert(number, at);
                 // What rings later may be shared by calls that have time left.
                 let course = match self.course.get() {
-                    Course::Over => Course::Any,
+                    course if course.of == Of::Over => course.of(Of::Any),
                     course => course,
                 };
                 let timer = Timer { purpose, ring, course };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::sky::{Ended, LONG, Pilot};
 use common::{program, to_jsonb};
-use engine::{Call, FailureKind, Limits, Return, Schedule, Ticket};
+use engine::{Call, Cause, FailureKind, Limits, Return, Schedule, Ticket};
 use proptest::prelude::*;
 
 const SLEEP: &str = "const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));";
@@ -352,6 +352,32 @@ fn timers_ring_during_calls_and_between_them() {
     assert!(pilot.host.lines().is_empty());
     pilot.turn();
     assert_eq!(pilot.said(), "LOG late");
+}
+
+#[test]
+fn what_is_left_for_later_tells_what_led_to_it() {
+    let mut pilot = Pilot::of(&format!(
+        "{SLEEP} exports.onEvent = async ({{ n }}, {{ jobs }}) => {{
+             posthog.capture('at once')
+             await sleep(5)
+             await jobs.later(n).runNow()
+             await fetch('https://h/')
+             setTimeout(() => posthog.capture('after the call'), 5)
+         }}"
+    ));
+    let causes = [(3, Some(7)), (0, None)].map(|(depth, team)| Cause { depth, team });
+    for cause in causes {
+        let event = Call::OnEvent(to_jsonb("{}"));
+        pilot.flight.begin_caused(event, cause, LONG);
+    }
+    pilot.turn();
+    pilot.host.answer_all();
+    assert_eq!(pilot.turn().len(), 2);
+    let left = pilot.host.left.borrow();
+    assert_eq!(left.len(), 6);
+    for cause in causes {
+        assert_eq!(left.iter().filter(|(_, it)| *it == cause).count(), 3, "{left:?}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use common::{after, program, to_jsonb};
 use engine::store::{Operation, Place, Refusal, Reply, Slot};
-use engine::{Engine, Host, LogLine, Metric, MetricKind, Program, Task};
+use engine::{Cause, Engine, Host, LogLine, Metric, MetricKind, Program, Task};
 
 #[derive(Default)]
 struct Keeper {
@@ -32,7 +32,7 @@ impl Host for Keeper {
         self.slots.borrow_mut().entry(key).or_default().perform(operation.action, 0)
     }
 
-    fn leave(&self, _program: &Program, task: Task) -> Result<(), Refusal> {
+    fn leave(&self, _program: &Program, task: Task, _: Cause) -> Result<(), Refusal> {
         self.tasks.borrow_mut().push(task);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use delivery::{Item, Order, Turn};
 
-use super::{Deliveries, Waiting, retry_id};
+use super::{Deliveries, Waiting};
 use crate::queue::consumer::{self, Consumer, Outcome, Queued};
 use crate::worker::transaction;
 
@@ -25,7 +25,7 @@ impl Deliveries {
         }
         let turn = match (self.key(item), &mut self.order) {
             (Some(key), Some(order)) => {
-                let again = self.progress.event(item).is_some_and(|it| retry_id(it).is_some());
+                let again = self.progress.event(item).is_some_and(|it| it.retry().is_some());
                 order.enter(item, key, again)
             }
             _ => Turn::Now,
@@ -44,7 +44,7 @@ impl Deliveries {
 
     /// Whether something before it waits to be tried again.
     fn has_to_be_behind(&self, item: Item) -> bool {
-        let is_new = self.progress.event(item).is_some_and(|event| retry_id(event).is_none());
+        let is_new = self.progress.event(item).is_some_and(|event| event.retry().is_none());
         let (Some(order), Some(key)) = (&self.order, self.key(item)) else { return false };
         is_new && order.is_blocked(&key)
     }

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Deliveries, MOST_OPEN, MOST_OPEN_BYTES, READ_AT_ONCE, Recorded, rate, retry_id};
+use super::{Deliveries, MOST_OPEN, MOST_OPEN_BYTES, READ_AT_ONCE, Recorded, rate};
 use crate::backend;
 use crate::dispatch::callee::Callee;
-use crate::queue::consumer::{self, Batch, Outcome, Retry, Room};
+use crate::dispatch::source::Read;
+use crate::queue::consumer::{self, Outcome, Queued, Retry, Room};
 use crate::worker::transaction;
 
 /// What there was to be read.
 enum Found {
-    Batch(Batch, Option<Duration>),
+    Batch(Read, Option<Duration>),
     /// The plugins have changed.
     Stale,
     /// The consumer was put elsewhere, or is gone.
@@ -20,7 +21,8 @@ enum Found {
 impl Deliveries {
     pub(super) fn can_read(&self, callee: &Callee, now: Instant) -> bool {
         let is_allowed = self.rate.as_ref().is_none_or(|rate| rate.next() <= now);
-        self.more && is_allowed && self.has_room() && callee.is_free()
+        let may_begin = self.source.not_before().is_none_or(|at| at <= now);
+        self.more && is_allowed && may_begin && self.has_room() && callee.is_free()
     }
 
     /// For what is read at once.
@@ -40,31 +42,39 @@ impl Deliveries {
         }
         let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
         let room = Room { events: READ_AT_ONCE.events.min(allowed).max(1), ..READ_AT_ONCE };
-        let retries: Vec<i64> = self.progress.events().filter_map(retry_id).collect();
+        let retries: Vec<i64> = self.progress.events().filter_map(Queued::retry).collect();
+        let is_limited = self.rate.is_some();
         let mut is_changed = false;
         let found = transaction(c"reading the queue", || {
             // What was stored after a change is for the plugin as it is since.
             if backend::is_stale() {
                 return Ok(Found::Stale);
             }
-            let Deliveries { consumer, read, looks, .. } = &mut *self;
+            let Deliveries { consumer, source, looks, .. } = &mut *self;
             if *looks {
                 match consumer::find(consumer.config_id)? {
-                    Some(current) if current.goes_on_from(consumer) => {
+                    Some(current)
+                        if source.backfill().is_some() || current.goes_on_from(consumer) =>
+                    {
                         is_changed = current.filter != consumer.filter;
                         *consumer = current;
                     }
                     _ => return Ok(Found::Elsewhere),
                 }
             }
-            let batch = consumer::next_batch(consumer, read, room, &retries)?;
-            let under_way: Vec<i64> =
-                batch.events.iter().filter_map(retry_id).chain(retries).collect();
-            let retry = consumer::next_retry(consumer.config_id, &under_way)?;
+            let batch = source.read(consumer, room, is_limited, &retries)?;
+            let retry = match source.backfill() {
+                Some(_) => None,
+                None => {
+                    let found = batch.events.iter().filter_map(Queued::retry);
+                    let under_way: Vec<i64> = found.chain(retries).collect();
+                    consumer::next_retry(consumer.config_id, &under_way)?
+                }
+            };
             Ok(Found::Batch(batch, retry))
         });
         if is_changed {
-            self.rate = rate(&self.consumer);
+            self.rate = rate(&self.consumer, &self.source);
         }
         match found {
             Some(Found::Batch(batch, retry)) => {
@@ -87,18 +97,15 @@ impl Deliveries {
     }
 
     /// Takes what was read.
-    fn accept(&mut self, batch: Batch) {
-        let Batch { mut events, refused, cursor, .. } = batch;
-        let is_nothing = events.is_empty() && refused.is_empty() && cursor == self.read;
-        if is_nothing {
-            return;
-        }
-        self.read = cursor.clone();
+    fn accept(&mut self, found: Read) {
+        let Read { mut events, refused, mark, .. } = found;
+        let Some(mark) = mark else { return };
+        self.source.advance(&mark);
         let wanted = events.len();
         let (others, reasons): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
         events.extend(others);
         let bytes = events.iter().map(|queued| queued.event.0.len()).sum();
-        let items = self.progress.add(cursor, events, bytes);
+        let items = self.progress.add(mark, events, bytes);
         let now = Instant::now();
         for (place, item) in items.iter().enumerate() {
             match place.checked_sub(wanted) {

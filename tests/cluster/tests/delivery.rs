@@ -477,3 +477,17 @@ fn what_a_prepared_transaction_has_stored_is_delivered_when_it_is_committed() {
     client.run("COMMIT PREPARED 'one'");
     wait_until("it is logged", || said(&mut client).contains_key("1"));
 }
+
+#[test]
+fn a_filter_holds_from_when_it_is_set_in_a_worker_that_runs() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "filters");
+    client.add_plugin("tell", "export const onEvent = (event) => console.log(event.event)");
+    store(&mut client, 1, 1);
+    wait_until("one is told", || said(&mut client).get("e") == Some(&1));
+    client.run("SELECT posthog_plugins.set_filter('tell', '{\"events\": [\"other\"]}')");
+    store(&mut client, 2, 3);
+    client.run("INSERT INTO events VALUES ('other', 'u', '{}')");
+    wait_until("the other is told", || said(&mut client).contains_key("other"));
+    assert_eq!(said(&mut client).get("e"), Some(&1));
+}

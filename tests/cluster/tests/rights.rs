@@ -140,7 +140,7 @@ fn settings_are_the_superusers() {
     app.process(r#"{"event": "e"}"#);
     let settings =
         app.column::<String>("SELECT name FROM pg_settings WHERE name LIKE 'posthog_plugins.%'");
-    assert_eq!(settings.len(), 29, "{settings:?}");
+    assert_eq!(settings.len(), 30, "{settings:?}");
     // These are for the server's configuration.
     let (server, own): (Vec<&String>, Vec<&String>) = settings
         .iter()

@@ -5,7 +5,8 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// What nobody is granted: only its owner may use it.
-const FOR_THE_OWNER: [&str; 15] = [
+const FOR_THE_OWNER: [&str; 16] = [
+    "_capture_findings",
     "_chain_changed",
     "_chain_findings",
     "_findings",
@@ -68,6 +69,8 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "_library",
         "_waiting",
         "_workers",
+        "backfills",
+        "captured",
         "chain",
         "configs",
         "consumers",
@@ -90,18 +93,24 @@ fn each_level_may_use_what_it_should_and_no_more() {
     .map(str::to_owned);
     assert_eq!(usable(&mut owner, "viewer"), viewer);
     let editor = [
+        "backfill",
         "backtest",
+        "cancel_backfill",
         "cancel_job",
         "configure",
         "disable",
         "discard",
+        "discard_captured",
         "enable",
         "explain",
         "move",
+        "pause_backfill",
         "prune",
         "reset_stats",
         "resume",
+        "resume_backfill",
         "retry",
+        "retry_captured",
         "run_cases",
         "run_job",
         "set_attachment",
@@ -119,6 +128,7 @@ fn each_level_may_use_what_it_should_and_no_more() {
         "allow_hosts",
         "attach",
         "cache",
+        "capture_into",
         "detach",
         "enqueue",
         "enqueue_rows",
@@ -171,8 +181,8 @@ fn every_function_and_view_has_a_level_or_is_the_owners() {
             AND NOT has_column_privilege('viewer', pg_class.oid, attnum, 'SELECT')
           ORDER BY 1",
     );
-    let events = ["dead_letters.event", "failures.event", "jobs.payload", "retries.event"];
-    assert_eq!(hidden, [events.as_slice(), &["runs.payload"]].concat());
+    let events = ["captured.event", "dead_letters.event", "failures.event", "jobs.payload"];
+    assert_eq!(hidden, [events.as_slice(), &["retries.event", "runs.payload"]].concat());
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::call::{Call, Expects, Return, Ticket};
 use crate::failure::{Failure, FailureKind};
+use crate::host::Cause;
+use crate::machine::{Course, Of};
 
 pub(super) type Ended = (Ticket, Result<Return, Failure>);
 
@@ -25,6 +27,7 @@ pub(super) struct UnderWay {
     /// The function's, for messages.
     name: Cow<'static, str>,
     expects: Expects,
+    cause: Cause,
     time: Duration,
     /// None if that is beyond what a clock can say.
     deadline: Option<Instant>,
@@ -34,9 +37,9 @@ pub(super) struct UnderWay {
 
 impl Calls {
     /// A call that has yet to be made; returns its number.
-    pub(super) fn add(&mut self, call: Call, begin: Instant, time: Duration) -> u64 {
+    pub(super) fn add(&mut self, call: Call, cause: Cause, begin: Instant, time: Duration) -> u64 {
         let under_way = UnderWay::new(call.name(), call.expects(), begin, time);
-        self.insert(UnderWay { waiting: Some(call), ..under_way })
+        self.insert(UnderWay { waiting: Some(call), cause, ..under_way })
     }
 
     /// A call of one of the functions around all others.
@@ -66,6 +69,12 @@ impl Calls {
     pub(super) fn waiting(&self) -> Vec<u64> {
         let waiting = self.under_way.iter().filter(|(_, call)| call.waiting.is_some());
         waiting.map(|(number, _)| *number).collect()
+    }
+
+    /// The course of a call, which may have ended without having begun.
+    pub(super) fn course(&self, number: u64) -> Course {
+        let cause = self.under_way.get(&number).map(|call| call.cause).unwrap_or_default();
+        Course { of: Of::Call(number), cause }
     }
 
     /// What is expected of a call that is under way.
@@ -154,7 +163,7 @@ impl Calls {
 impl UnderWay {
     fn new(name: Cow<'static, str>, expects: Expects, begin: Instant, time: Duration) -> Self {
         let deadline = begin.checked_add(time);
-        UnderWay { name, expects, time, deadline, waiting: None }
+        UnderWay { name, expects, cause: Cause::default(), time, deadline, waiting: None }
     }
 
     fn overdue(&self) -> Failure {

@@ -24,7 +24,7 @@ use crate::globals;
 use crate::host::Host;
 use crate::http::Answer;
 use crate::limits::Limits;
-use crate::machine::{Course, Machine, Tools};
+use crate::machine::{Course, Machine, Of, Tools};
 use crate::program::Program;
 use crate::value::Lent;
 use crate::world::World;
@@ -155,7 +155,7 @@ impl Craft {
         if kept {
             return Ok(());
         }
-        Err(self.lose(calls, Course::Call(number), Failure::out_of_memory()))
+        Err(self.lose(calls, calls.course(number), Failure::out_of_memory()))
     }
 
     /// Runs what can be run now; whether there is more.
@@ -212,16 +212,16 @@ impl Craft {
         // Told that they failed, so that what the calls hold is given back.
         let is_over = |number| overdue.binary_search(&number).is_ok();
         for answer in self.tools().requests.end(is_over) {
-            self.settle_request(calls, answer, Some(Course::Over))?;
+            self.settle_request(calls, answer, Some(Of::Over))?;
         }
         Ok(false)
     }
 
-    fn settle_request(&self, calls: &mut Calls, answer: Answer, course: Option<Course>) -> Flown {
+    fn settle_request(&self, calls: &mut Calls, answer: Answer, of: Option<Of>) -> Flown {
         // The plugin may have lost interest in it.
         let Some(sender) = self.tools().requests.course_of(answer.request) else { return Ok(()) };
         let requests = &self.tools().requests;
-        self.slice(calls, course.unwrap_or(sender), |ctx| requests.settle(ctx, answer))
+        self.slice(calls, sender.of(of.unwrap_or(sender.of)), |ctx| requests.settle(ctx, answer))
     }
 
     /// Goes on once `setupPlugin` has ended, with the calls that wait for it.
@@ -269,7 +269,7 @@ impl Craft {
         number: u64,
         work: impl for<'js> FnOnce(&Ctx<'js>) -> JsResult<()>,
     ) -> Flown {
-        self.fly(calls, Course::Call(number), work, Tools::enter)
+        self.fly(calls, calls.course(number), work, Tools::enter)
     }
 
     /// A slice in which something goes on.
@@ -280,9 +280,9 @@ impl Craft {
         work: impl for<'js> FnOnce(&Ctx<'js>) -> JsResult<()>,
     ) -> Flown {
         // Of a call that has ended, what goes on belongs to nobody.
-        let course = match course {
-            Course::Call(number) if calls.expects(number).is_none() => Course::Any,
-            course => course,
+        let course = match course.of {
+            Of::Call(number) if calls.expects(number).is_none() => course.of(Of::Any),
+            _ => course,
         };
         self.fly(calls, course, work, Tools::reenter)
     }
@@ -317,7 +317,7 @@ impl Craft {
             self.struck()
         });
         self.tell_rejections();
-        tools.course.set(Course::Any);
+        tools.course.set(Course::default());
         tools.watch.disarm();
         flown.map_err(|failure| self.lose(calls, course, failure))
     }
@@ -362,9 +362,9 @@ impl Craft {
 
     /// Ends the call in whose course something failed.
     fn fail(&self, calls: &mut Calls, course: Course, failure: Failure) {
-        match course {
-            Course::Call(number) => calls.end(number, Err(failure.redacted(&self.world.program))),
-            Course::Any | Course::Over => self.world.tell(self.tools(), "error", &failure),
+        match course.of {
+            Of::Call(number) => calls.end(number, Err(failure.redacted(&self.world.program))),
+            Of::Any | Of::Over => self.world.tell(self.tools(), "error", &failure),
         }
     }
 

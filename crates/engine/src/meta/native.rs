@@ -1,5 +1,6 @@
 //! What the scripts of `meta` call: texts and numbers in, one question to the host, its answer out.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use rquickjs::function::Opt;
@@ -9,6 +10,7 @@ use rquickjs::{
 
 use crate::globals::{pay, with_utf8};
 use crate::host::{Host, Task};
+use crate::machine::Course;
 use crate::program::Program;
 use crate::store::{Action, LARGEST_VALUE, Operation, Place, Refusal, Reply};
 
@@ -132,8 +134,9 @@ pub(super) fn enqueue<'js>(
     ctx: &Ctx<'js>,
     host: &Rc<dyn Host>,
     program: &Rc<Program>,
+    course: &Rc<Cell<Course>>,
 ) -> Result<Function<'js>> {
-    let (host, program) = (host.clone(), program.clone());
+    let (host, program, course) = (host.clone(), program.clone(), course.clone());
     let enqueue = move |ctx: Ctx<'js>, name: JsString<'js>, payload: Value<'js>, time: f64| {
         let name = plain(name)?;
         if name.len() > LONGEST_CACHE_KEY || name.contains('\0') {
@@ -144,7 +147,7 @@ pub(super) fn enqueue<'js>(
         let run_at = (time.clamp(0.0, 8.64e15) * 1000.0) as i64;
         let payload = json(&ctx, payload)?;
         let payload = payload.unwrap_or_else(|| "null".to_owned());
-        host.leave(&program, Task::Job { name, payload, run_at })
+        host.leave(&program, Task::Job { name, payload, run_at }, course.get().cause)
             .map_err(|refusal| throw(&ctx, refusal))
     };
     Function::new(ctx.clone(), enqueue)
@@ -155,11 +158,13 @@ pub(crate) fn leave<'js>(
     ctx: &Ctx<'js>,
     host: &Rc<dyn Host>,
     program: &Rc<Program>,
+    course: &Rc<Cell<Course>>,
 ) -> Result<Function<'js>> {
-    let (host, program) = (host.clone(), program.clone());
+    let (host, program, course) = (host.clone(), program.clone(), course.clone());
     let leave = move |ctx: Ctx<'js>, event: Object<'js>| {
         let Some(event) = json(&ctx, event.into_value())? else { return Ok(()) };
-        host.leave(&program, Task::Event(event)).map_err(|refusal| throw(&ctx, refusal))
+        host.leave(&program, Task::Event(event), course.get().cause)
+            .map_err(|refusal| throw(&ctx, refusal))
     };
     Function::new(ctx.clone(), leave)
 }

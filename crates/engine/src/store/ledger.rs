@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::{Action, Entry, Key, Pending, Refusal, Reply, Slot};
-use crate::host::Task;
+use crate::host::{Cause, Task};
 
 /// A savepoint: those opened later have a higher number, and [`Ledger::TOP`] is outside of all.
 pub type Level = u32;
@@ -57,18 +57,21 @@ struct Undo {
     bytes: usize,
 }
 
-struct Left {
+/// What a program has left for later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
     level: Level,
-    program: i32,
-    task: Task,
+    pub program: i32,
+    pub task: Task,
+    pub cause: Cause,
 }
 
 /// What has to be written.
 #[derive(Default)]
 pub struct Changed {
     pub keys: Vec<ChangedKey>,
-    /// With the programs that left them.
-    pub tasks: Vec<(i32, Task)>,
+    /// In order.
+    pub tasks: Vec<Left>,
 }
 
 pub struct ChangedKey {
@@ -148,10 +151,16 @@ impl Ledger {
     }
 
     /// Keeps something of a program for later.
-    pub fn leave(&mut self, program: i32, task: Task, level: Level) -> Result<(), Refusal> {
+    pub fn leave(
+        &mut self,
+        program: i32,
+        task: Task,
+        cause: Cause,
+        level: Level,
+    ) -> Result<(), Refusal> {
         self.check(task_bytes(&task))?;
         self.bytes += task_bytes(&task);
-        self.tasks.push(Left { level, program, task });
+        self.tasks.push(Left { level, program, task, cause });
         Ok(())
     }
 
@@ -239,7 +248,7 @@ impl Ledger {
                 .filter(|(_, held)| held.is_changed())
                 .map(|(key, held)| ChangedKey { key, slot: held.slot, rows: held.rows })
                 .collect(),
-            tasks: tasks.into_iter().map(|left| (left.program, left.task)).collect(),
+            tasks,
         }
     }
 }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use engine::store::Refusal;
 use engine::{
-    Answer, Call, Failure, Flight, Host, Limits, LogLine, Program, Request, Response, Return,
-    Ticket,
+    Answer, Call, Cause, Failure, Flight, Host, Limits, LogLine, Program, Request, Response,
+    Return, Task, Ticket,
 };
 
 use super::{program, to_jsonb};
@@ -20,6 +21,7 @@ pub struct Sky {
     pub sent: Cell<u64>,
     pub cancelled: RefCell<Vec<u64>>,
     pub lines: RefCell<Vec<String>>,
+    pub left: RefCell<Vec<(Task, Cause)>>,
     pub stop: Cell<bool>,
     ready: RefCell<VecDeque<Answer>>,
 }
@@ -79,6 +81,11 @@ impl Host for Sky {
 
     fn sleep(&self, _: Instant) {
         panic!("a flight sleeps");
+    }
+
+    fn leave(&self, _program: &Program, task: Task, cause: Cause) -> Result<(), Refusal> {
+        self.left.borrow_mut().push((task, cause));
+        Ok(())
     }
 
     fn cancel(&self, request: u64) {

@@ -9,7 +9,7 @@ use rquickjs::{ArrayBuffer, Ctx, Object, Result};
 
 use crate::host::Host;
 use crate::http::{Answer, Request, Response};
-use crate::machine::Course;
+use crate::machine::{Course, Of};
 use crate::timers::Callback;
 
 pub(crate) struct Requests {
@@ -45,7 +45,7 @@ impl Requests {
         settle: Callback,
     ) -> std::result::Result<u64, String> {
         let (bytes, course) = (request.size(), self.course.get());
-        if course == Course::Over {
+        if course.of == Of::Over {
             return Err(OVER.to_owned());
         }
         if self.bytes.get() + bytes > MOST_BYTES {
@@ -88,7 +88,7 @@ impl Requests {
         let under_way = self.under_way.borrow();
         let mut ended: Vec<u64> = under_way
             .iter()
-            .filter(|(_, it)| matches!(it.course, Course::Call(call) if is_over(call)))
+            .filter(|(_, it)| matches!(it.course.of, Of::Call(call) if is_over(call)))
             .map(|(number, _)| *number)
             .collect();
         // In the order in which they were sent.

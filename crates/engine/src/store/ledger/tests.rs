@@ -119,7 +119,8 @@ proptest! {
                     prop_assert_eq!(ledger.perform(key(number), action, level, 0), expected);
                 }
                 Step::Leave => {
-                    ledger.leave(1, Task::Event(model.1.to_string()), level).unwrap();
+                    let task = Task::Event(model.1.to_string());
+                    ledger.leave(1, task, Cause::default(), level).unwrap();
                     model.1 += 1;
                 }
                 Step::Savepoint => {
