@@ -56,8 +56,8 @@ impl Dispatch {
             })?;
             for runner in runners.values_mut() {
                 let link = links.iter().find(|link| link.program.id == runner.config());
-                let is_consumer = consumers.iter().any(|it| it.config_id == runner.config());
-                runner.follow(link.filter(|_| is_consumer));
+                let consumer = consumers.iter().find(|it| it.config_id == runner.config());
+                runner.follow(link, consumer);
             }
             for link in links {
                 let id = link.program.id;

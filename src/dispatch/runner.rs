@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use delivery::{Cursor, Item, Progress, Rate};
+use delivery::{Cursor, Filter, Item, Progress, Rate};
 use engine::{Call, Failure, FailureKind, Flight, Return, Settings, Ticket};
 
 use super::exchange::{Exchange, Mailbox};
@@ -114,7 +114,7 @@ impl Runner {
             exports: Exports::new(&link.program.config),
             methods,
             read: consumer.cursor.clone(),
-            rate: consumer.filter.rate.map(|rate| Rate::new(rate, Instant::now())),
+            rate: rate(&consumer.filter),
             consumer,
             link,
             flight,
@@ -140,11 +140,19 @@ impl Runner {
         self.more = true;
     }
 
-    /// Goes on with the config as it is now; `None` if it is no more.
-    pub fn follow(&mut self, link: Option<&Rc<Link>>) {
+    /// Goes on with the config as it is now; without a link or a consumer, it is no more.
+    pub fn follow(&mut self, link: Option<&Rc<Link>>, consumer: Option<&Consumer>) {
+        let link = link.filter(|_| consumer.is_some());
         let is_same = link.is_some_and(|link| link.is_what_was(&self.link));
         self.ending = if is_same { None } else { Some(link.cloned()) };
         self.held_until = None;
+        if let Some(Consumer { filter, filter_role, .. }) = consumer
+            && (filter, filter_role) != (&self.consumer.filter, &self.consumer.filter_role)
+        {
+            self.rate = rate(filter);
+            self.consumer.filter = filter.clone();
+            self.consumer.filter_role = *filter_role;
+        }
     }
 
     /// Whether it can be forgotten.
@@ -509,6 +517,10 @@ impl Runner {
             self.ending = Some(None);
         }
     }
+}
+
+fn rate(filter: &Filter) -> Option<Rate> {
+    filter.rate.map(|rate| Rate::new(rate, Instant::now()))
 }
 
 fn retry_id(event: &Queued) -> Option<i64> {
