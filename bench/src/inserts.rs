@@ -77,8 +77,10 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
     ]
 }
 
+/// The ways that differ in having a consumer only.
+pub const ATTACHED: &str = "attached";
 /// What is stored is enqueued as well. In the turns of all others, nobody consumes.
-const ENQUEUED: &str = "attached, and enqueued for a consumer";
+pub const ENQUEUED: &str = "attached, and enqueued for a consumer";
 
 /// The plugin is another one than in the turns of all others.
 const UNCHANGED: &str = "attached, with a plugin that changes nothing";
@@ -127,7 +129,7 @@ fn insert_select(client: &RefCell<Client>, effort: Effort) -> Storing {
     let from_many = |table: &str| format!("INSERT INTO {table} SELECT event FROM many");
     let subjects = [
         ("no trigger", "plain", from_many("plain")),
-        ("attached", "attached", from_many("attached")),
+        (ATTACHED, "attached", from_many("attached")),
         (ENQUEUED, "attached", from_many("attached")),
         (
             "no trigger, `process_event` in the query",
@@ -154,7 +156,7 @@ fn insert_columns(client: &RefCell<Client>, effort: Effort) -> Storing {
     let from_source = |table: &str| format!("INSERT INTO {table} SELECT * FROM columns_source");
     let subjects = [
         ("no trigger", "columns", from_source("columns")),
-        ("attached", "columns_attached", from_source("columns_attached")),
+        (ATTACHED, "columns_attached", from_source("columns_attached")),
         (UNCHANGED, "columns_attached", from_source("columns_attached")),
         ("PL/pgSQL trigger", "columns_by_plpgsql", from_source("columns_by_plpgsql")),
         (ENQUEUED, "columns_attached", from_source("columns_attached")),
@@ -175,7 +177,8 @@ fn insert_texts(client: &RefCell<Client>, effort: Effort) -> Storing {
     let from_texts = |table: &str| format!("INSERT INTO {table} SELECT event::jsonb FROM texts");
     let subjects = [
         ("no trigger", "plain", from_texts("plain")),
-        ("attached", "attached", from_texts("attached")),
+        (ATTACHED, "attached", from_texts("attached")),
+        (ENQUEUED, "attached", from_texts("attached")),
         ("PL/pgSQL trigger", "by_plpgsql", from_texts("by_plpgsql")),
         ("no trigger, column with lz4", "plain_lz4", from_texts("plain_lz4")),
         ("attached, column with lz4", "attached_lz4", from_texts("attached_lz4")),
@@ -196,7 +199,7 @@ fn copy(client: &RefCell<Client>, file: &Path, effort: Effort) -> Storing {
     );
     let subjects = [
         ("no trigger", "plain", copy("plain")),
-        ("attached", "attached", copy("attached")),
+        (ATTACHED, "attached", copy("attached")),
         (ENQUEUED, "attached", copy("attached")),
         ("to a staging table, then `INSERT ... SELECT process_event`", "plain", staged),
         ("PL/pgSQL trigger", "by_plpgsql", copy("by_plpgsql")),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::calls::{Comparison, OURS};
 use crate::growth::Growth;
-use crate::inserts::Storing;
+use crate::inserts::{ATTACHED, ENQUEUED, Storing};
 use crate::rounds::Measured;
 use crate::start::Start;
 
@@ -87,6 +87,11 @@ impl Report {
             for subject in &storing.subjects {
                 let (median, ratio) = (subject.median(), subject.ratio_to(plain));
                 self.line(format!("| {} | {median:.1} | {ratio:.2} |", subject.name));
+            }
+            let find = |name| storing.subjects.iter().find(|subject| subject.name == name);
+            if let (Some(attached), Some(enqueued)) = (find(ATTACHED), find(ENQUEUED)) {
+                let ratio = enqueued.ratio_to(attached);
+                self.line(format!("\nWith a consumer, {ratio:.2} times as long as without one."));
             }
         }
     }

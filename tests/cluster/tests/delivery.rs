@@ -330,6 +330,30 @@ fn a_config_that_is_changed_or_disabled_is_served_as_it_is_then() {
 }
 
 #[test]
+fn a_filter_holds_from_when_it_is_set() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "filters");
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+    store(&mut client, 1, 1);
+    all_is_delivered(&mut client);
+    client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"properties": {"n": 3}}')"#);
+    store(&mut client, 2, 3);
+    all_is_delivered(&mut client);
+    // One at once, and the next after a quarter of an hour.
+    client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"rate": 0.001}')"#);
+    store(&mut client, 4, 5);
+    wait_until("one more is logged", || said(&mut client).contains_key("4"));
+    client.run("SELECT posthog_plugins.set_filter('tell', NULL)");
+    all_is_delivered(&mut client);
+    wait_until("the last is logged", || said(&mut client).contains_key("5"));
+    let said: Vec<String> = said(&mut client).into_keys().collect();
+    assert_eq!(said, ["1", "3", "4", "5"]);
+}
+
+#[test]
 fn a_crash_delivers_again_what_was_under_way_and_loses_nothing() {
     let cluster = cluster();
     let mut client = database(&cluster, "crash");
