@@ -12,6 +12,8 @@ use crate::worker::transaction;
 /// What there was to be read.
 enum Found {
     Batch(Read, Option<Duration>),
+    /// It is not the time to read, but the consumer is as it is now.
+    Nothing,
     /// The plugins have changed.
     Stale,
     /// The consumer was put elsewhere, or is gone.
@@ -37,7 +39,10 @@ impl Deliveries {
         if self.retry_at.take_if(|at| *at <= now).is_some() {
             self.more = true;
         }
-        if !self.can_read(callee, now) {
+        let can_read = self.can_read(callee, now);
+        // A rate may be lifted, which nobody is to wait for as long as for the next event.
+        let can_look = self.looks && callee.is_free();
+        if !can_read && !can_look {
             return Recorded::Nothing;
         }
         let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
@@ -62,6 +67,9 @@ impl Deliveries {
                     _ => return Ok(Found::Elsewhere),
                 }
             }
+            if !can_read {
+                return Ok(Found::Nothing);
+            }
             let batch = source.read(consumer, room, is_limited, &retries)?;
             let retry = match source.backfill() {
                 Some(_) => None,
@@ -85,6 +93,10 @@ impl Deliveries {
                     rate.take(batch.events.len());
                 }
                 self.accept(batch);
+                Recorded::Nothing
+            }
+            Some(Found::Nothing) => {
+                self.looks = false;
                 Recorded::Nothing
             }
             Some(Found::Elsewhere) => self.start_anew(callee),

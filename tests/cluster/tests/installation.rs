@@ -104,14 +104,18 @@ fn uninstalling_leaves_no_row_anywhere() {
            INSERT INTO posthog_plugins.plugin_run
                (config_id, kind, name, started_at, outcome, attempts)
            SELECT id, 'schedule', 'runEveryDay', now(), 'succeeded', 1
-             FROM posthog_plugins.plugin_config"#,
+             FROM posthog_plugins.plugin_config;
+           CREATE TABLE stored (event text, distinct_id text, properties jsonb, timestamp timestamptz);
+           SELECT posthog_plugins.attach('stored');
+           SELECT posthog_plugins.backfill('gone', 'stored', '2026-01-01', now(), team_id => team)
+             FROM generate_series(1, 2) AS team"#,
     );
     let tables = client.column::<String>(
         "SELECT oid::regclass::text FROM pg_class
           WHERE relkind = 'r' AND relnamespace = 'posthog_plugins'::regnamespace
-            -- The one row that all changes are counted in, what belongs to roles, and the queue,
-            -- which is all consumers'.
-            AND relname NOT IN ('plugin_revision', 'team_limit', 'queue_state',
+            -- The one row that all changes are counted in, what belongs to roles and to tables of
+            -- events, and the queue, which is all consumers'.
+            AND relname NOT IN ('plugin_revision', 'team_limit', 'capture_table', 'queue_state',
                                 'event_queue_0', 'event_queue_1')",
     );
     assert!(tables.len() >= 7, "{tables:?}");
