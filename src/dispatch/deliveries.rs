@@ -89,6 +89,8 @@ pub struct Deliveries {
     more: bool,
     /// The consumer may have changed since it was read.
     looks: bool,
+    /// Where the consumer is has yet to be found out.
+    lost: bool,
     /// When an event that failed is due.
     retry_at: Option<Instant>,
     rate: Option<Rate>,
@@ -124,6 +126,7 @@ impl Deliveries {
             mailbox: Rc::default(),
             more: true,
             looks: false,
+            lost: false,
             retry_at: None,
         }
     }
@@ -345,6 +348,8 @@ impl Deliveries {
         self.under_way.retain(|_, what| matches!(what, UnderWay::Settings));
         self.sent.clear();
         self.exports.take();
+        self.more = true;
+        self.lost = true;
         let config = callee.config();
         let found = transaction(c"looking where a consumer is", || consumer::find(config));
         match found {
@@ -353,8 +358,8 @@ impl Deliveries {
                 self.rate = rate(&consumer);
                 self.order = order(&consumer);
                 self.consumer = consumer;
-                self.more = true;
                 self.looks = false;
+                self.lost = false;
             }
             Some(None) => return Recorded::Gone,
             None => callee.hold(),

@@ -477,3 +477,30 @@ fn what_a_prepared_transaction_has_stored_is_delivered_when_it_is_committed() {
     client.run("COMMIT PREPARED 'one'");
     wait_until("it is logged", || said(&mut client).contains_key("1"));
 }
+
+#[test]
+fn what_cannot_be_recorded_is_delivered_again_and_nothing_is_left_out() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "unrecorded");
+    client.add_plugin(
+        "tell",
+        "const seen = new Set()
+         export async function onEvent({ properties: { n } }) {
+             if (n === 1) await new Promise((done) => setTimeout(done, 3000))
+             if (n > 500 && !seen.has(n)) {
+                 seen.add(n)
+                 throw new RetryError('not yet')
+             }
+             console.log(`${n}`)
+         }",
+    );
+    store(&mut client, 1, 600);
+    std::thread::sleep(Duration::from_secs(1));
+    // Neither can it be found out where the consumer is.
+    client.run("ALTER TABLE posthog_plugins.queue_consumer RENAME TO away");
+    std::thread::sleep(Duration::from_secs(4));
+    client.run("ALTER TABLE posthog_plugins.away RENAME TO queue_consumer");
+    store(&mut client, 601, 601);
+    all_is_delivered(&mut client);
+    wait_until("all is logged", || said(&mut client).len() >= 601);
+}
