@@ -504,3 +504,20 @@ fn what_cannot_be_recorded_is_delivered_again_and_nothing_is_left_out() {
     all_is_delivered(&mut client);
     wait_until("all is logged", || said(&mut client).len() >= 601);
 }
+
+#[test]
+fn a_worker_that_could_not_look_looks_again() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "looks");
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+    store(&mut client, 1, 1);
+    wait_until("it is attended", || said(&mut client).contains_key("1"));
+    client.run("ALTER TABLE posthog_plugins.plugin_job RENAME TO away");
+    store(&mut client, 2, 2);
+    std::thread::sleep(Duration::from_secs(1));
+    client.run("ALTER TABLE posthog_plugins.away RENAME TO plugin_job");
+    wait_until("the other one is logged", || said(&mut client).contains_key("2"));
+}
