@@ -521,3 +521,27 @@ fn a_worker_that_could_not_look_looks_again() {
     client.run("ALTER TABLE posthog_plugins.away RENAME TO plugin_job");
     wait_until("the other one is logged", || said(&mut client).contains_key("2"));
 }
+
+#[test]
+fn a_config_that_could_not_be_taken_up_is_taken_up_later() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "later");
+    let version = |word: &str| {
+        format!(
+            "export function onEvent() {{ console.log('{word}') }}
+             export async function teardownPlugin() {{
+                 await new Promise((done) => setTimeout(done, 2000))
+             }}"
+        )
+    };
+    client.add_plugin("tell", &version("one"));
+    store(&mut client, 1, 1);
+    wait_until("one was told", || said(&mut client).contains_key("one"));
+    client.query("SELECT posthog_plugins.install($1, '{}', 'tell')", &[&version("two")]).unwrap();
+    store(&mut client, 1, 1);
+    std::thread::sleep(Duration::from_millis(500));
+    client.run("ALTER TABLE posthog_plugins.queue_consumer RENAME TO away");
+    std::thread::sleep(Duration::from_secs(3));
+    client.run("ALTER TABLE posthog_plugins.away RENAME TO queue_consumer");
+    wait_until("two was told", || said(&mut client).contains_key("two"));
+}
