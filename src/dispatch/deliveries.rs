@@ -258,6 +258,7 @@ impl Deliveries {
                     match callee.send(request, &self.mailbox) {
                         Ok(number) => drop(self.sent.insert(number, item)),
                         Err(error) => {
+                            let error = callee.link().program.redact(error);
                             self.tell(callee, Failure::of_delivery(error.clone()), Some(item));
                             self.settle(item, Outcome::Failed { retry: Retry::Later, error });
                         }
@@ -288,10 +289,10 @@ impl Deliveries {
         loop {
             let Some(answer) = self.mailbox.borrow_mut().pop_front() else { break };
             let Some(item) = self.sent.remove(&answer.request) else { continue };
-            let outcome = webhook::outcome(answer.result);
+            let program = &callee.link().program;
+            let outcome = webhook::outcome(answer.result, |text| program.redact(text));
             if let Outcome::Failed { error, .. } = &outcome {
-                let error = callee.link().program.redact(error.clone());
-                self.tell(callee, Failure::of_delivery(error), Some(item));
+                self.tell(callee, Failure::of_delivery(error.clone()), Some(item));
             }
             self.settle(item, outcome);
         }

@@ -545,3 +545,29 @@ fn a_config_that_could_not_be_taken_up_is_taken_up_later() {
     client.run("ALTER TABLE posthog_plugins.away RENAME TO queue_consumer");
     wait_until("two was told", || said(&mut client).contains_key("two"));
 }
+
+#[test]
+fn what_a_receiver_says_is_kept_without_secrets() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "secrets");
+    let receiver = Receiver::start();
+    let source = format!(
+        "export const composeWebhook = (event, {{ config }}) => ({{
+             url: '{}',
+             body: `no \\0 ${{config.token}}`,
+         }})",
+        receiver.url("/mirror")
+    );
+    let manifest =
+        r#"{"config": [{"key": "token", "type": "string", "secret": true, "default": ""}]}"#;
+    client
+        .query("SELECT posthog_plugins.install($1, $2::text::jsonb, 'hook')", &[&source, &manifest])
+        .unwrap();
+    client.run("SELECT posthog_plugins.configure('hook', '{\"token\": \"s3cr3t-t0ken\"}')");
+    client.run("SELECT posthog_plugins.enable('hook')");
+    receiver.allow(&mut client, "hook");
+    store(&mut client, 1, 1);
+    all_is_delivered(&mut client);
+    let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
+    assert_eq!(dead, ["the webhook was answered with status 400: no \u{fffd} ********"]);
+}
