@@ -35,7 +35,7 @@ pub mod undelivered;
 mod version;
 pub mod workers;
 
-pub use attempt::{attempt, attempt_as};
+pub use attempt::{attempt, attempt_as, attempt_within};
 pub use owner::{as_caller, as_owner, as_role, caller_name};
 pub use transaction::has_prepared;
 pub use version::{Standing, standing};

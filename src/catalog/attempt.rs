@@ -1,7 +1,10 @@
 //! Writing that may fail without ending the transaction it is part of.
 
+use std::ffi::c_int;
+use std::time::{Duration, Instant};
+
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::CaughtError;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiResult};
 
@@ -9,7 +12,7 @@ use super::{as_owner, as_role};
 
 /// Does the work as the owner, all of it, or nothing and says why not.
 pub fn attempt(work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<()>) -> Result<(), String> {
-    in_savepoint(|| as_owner(work))
+    in_savepoint(|| as_owner(work)).map_err(Undone::reason)
 }
 
 /// The same as a role.
@@ -17,10 +20,46 @@ pub fn attempt_as<R>(
     role: pg_sys::Oid,
     work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<R>,
 ) -> Result<R, String> {
-    in_savepoint(|| as_role(role, work))
+    in_savepoint(|| as_role(role, work)).map_err(Undone::reason)
 }
 
-fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, String> {
+unsafe extern "C-unwind" {
+    /// Has the statement cancelled after so many milliseconds.
+    fn enable_timeout_after(timeout: c_int, milliseconds: c_int);
+    fn disable_timeout(timeout: c_int, keep_indicator: bool);
+}
+
+/// The place of statement_timeout among PostgreSQL's timeouts, in all versions. Nothing but a session
+/// uses it otherwise.
+const STATEMENT_TIMEOUT: c_int = 3;
+
+/// The same in a worker, where it may take so long, whatever it does.
+pub fn attempt_within<R>(
+    time: Duration,
+    role: pg_sys::Oid,
+    work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<R>,
+) -> Result<R, String> {
+    const TOO_LONG: &str = "it took too long";
+    let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
+    if milliseconds == 0 {
+        return Err(TOO_LONG.to_owned());
+    }
+    let begin = Instant::now();
+    // SAFETY: timeouts were set up when the process was connected, as signals' handlers were; this one
+    // is over before anything else can use it.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, milliseconds))
+    };
+    let done = in_savepoint(|| as_role(role, work));
+    // SAFETY: as above.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false)) };
+    done.map_err(|undone| match undone.is_cancellation() && begin.elapsed() >= time {
+        true => TOO_LONG.to_owned(),
+        false => undone.reason(),
+    })
+}
+
+fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, Undone> {
     // SAFETY: a transaction is running; the subtransaction is ended on both ways, and the memory
     // context and resource owner that it replaced are put back.
     unsafe {
@@ -44,7 +83,7 @@ fn in_savepoint<R>(work: impl FnOnce() -> SpiResult<R>) -> Result<R, String> {
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = resources;
-        done.map_err(Undone::reason)
+        done
     }
 }
 
@@ -54,20 +93,26 @@ enum Undone {
 }
 
 impl Undone {
+    fn is_cancellation(&self) -> bool {
+        let Undone::Postgres(error) = self else { return false };
+        report_of(error).sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED
+    }
+
     /// Why; but a cancelled statement is to end, not to go on without its log.
     fn reason(self) -> String {
-        let error = match self {
-            Undone::Spi(error) => return error.to_string(),
-            Undone::Postgres(error) => error,
-        };
-        let report = match &*error {
-            CaughtError::PostgresError(report)
-            | CaughtError::ErrorReport(report)
-            | CaughtError::RustPanic { ereport: report, .. } => report,
-        };
-        if report.sql_error_code() == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
-            error.rethrow();
+        let is_cancellation = self.is_cancellation();
+        match self {
+            Undone::Spi(error) => error.to_string(),
+            Undone::Postgres(error) if is_cancellation => error.rethrow(),
+            Undone::Postgres(error) => report_of(&error).message().to_owned(),
         }
-        report.message().to_owned()
+    }
+}
+
+fn report_of(error: &CaughtError) -> &ErrorReportWithLevel {
+    match error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report,
     }
 }

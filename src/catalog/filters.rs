@@ -1,6 +1,8 @@
 //! Which events a consumer wants: writing consumer_filter, and evaluating conditions in SQL with the
 //! rights of the role that set them.
 
+use std::time::{Duration, Instant};
+
 use delivery::Filter;
 use pgrx::JsonB;
 use pgrx::pg_sys;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use super::configs::{Target, existing_or_new_id};
 use super::plugins::{current, lock};
 use super::queue::Queued;
-use super::{as_owner, attempt_as};
+use super::{as_owner, attempt_as, attempt_within};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -61,6 +63,9 @@ fn evaluation<R>(condition: &str, run: impl FnOnce(&str) -> R) -> R {
     ))
 }
 
+/// What a condition may take for all that is read at once. All other consumers wait meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What a condition makes of events.
 pub struct Sifted {
     pub wanted: Vec<Queued>,
@@ -73,15 +78,17 @@ pub fn sift(events: Vec<Queued>, condition: &str, role: Option<pg_sys::Oid>) -> 
     let (new, mut wanted): (Vec<_>, Vec<_>) =
         events.into_iter().partition(|event| event.place().is_some());
     let mut refused = Vec::new();
-    match fitting(&new, condition, role) {
+    match fitting(&new, condition, role, PATIENCE) {
         Ok(fits) => {
             let fitting = new.into_iter().zip(fits).filter(|(_, fits)| *fits);
             wanted.extend(fitting.map(|(event, _)| event));
         }
         // One of them. Which, tells each by itself.
         Err(_) => {
+            let until = Instant::now() + PATIENCE;
             for event in new {
-                match fitting(std::slice::from_ref(&event), condition, role) {
+                let left = until.saturating_duration_since(Instant::now());
+                match fitting(std::slice::from_ref(&event), condition, role, left) {
                     Ok(fits) if fits.first() == Some(&true) => wanted.push(event),
                     Ok(_) => {}
                     Err(error) => refused.push((event, format!("the filter failed: {error}"))),
@@ -96,13 +103,14 @@ fn fitting(
     events: &[Queued],
     condition: &str,
     role: Option<pg_sys::Oid>,
+    time: Duration,
 ) -> std::result::Result<Vec<bool>, String> {
     // SAFETY: NULL for a role that is no more.
     let exists = |role: &pg_sys::Oid| !unsafe { pg_sys::GetUserNameFromId(*role, true) }.is_null();
     let role = role.filter(exists).ok_or("the role that set it is gone")?;
     let given: Vec<Json> = events.iter().map(|event| event.event.clone()).collect();
     let mut fits = vec![false; events.len()];
-    attempt_as(role, |client| {
+    attempt_within(time, role, |client| {
         let found = evaluation(condition, |query| client.select(query, None, &[given.into()]))?;
         for row in found {
             let number = row.get::<i64>(1)?.and_then(|number| usize::try_from(number - 1).ok());

@@ -571,3 +571,19 @@ fn what_a_receiver_says_is_kept_without_secrets() {
     let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
     assert_eq!(dead, ["the webhook was answered with status 400: no \u{fffd} ********"]);
 }
+
+#[test]
+fn a_condition_that_never_ends_fails_and_delays_others_for_seconds() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "endless");
+    client.add_plugin("stuck", "export function onEvent() {}");
+    client.add_plugin("sound", "export function onEvent() { console.log('sound') }");
+    client.run(
+        r#"SELECT posthog_plugins.set_filter('stuck', '{"where": "pg_sleep(3600) IS NULL"}')"#,
+    );
+    store(&mut client, 1, 3);
+    wait_until("the sound one has all", || said(&mut client).get("sound") == Some(&3));
+    all_is_delivered(&mut client);
+    let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
+    assert_eq!(dead, ["the filter failed: it took too long"; 3]);
+}
