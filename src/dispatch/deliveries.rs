@@ -335,8 +335,15 @@ impl Deliveries {
                     self.consumer.cursor = cursor;
                     self.unblock(&outcomes);
                 }
-                // Put elsewhere, or not written: it is read again from where the tables have it.
-                Some(false) | None => return self.start_anew(callee),
+                // Put elsewhere: it is read again from where the tables have it.
+                Some(false) => return self.start_anew(callee),
+                // Not written: likewise, but what fails once more is not to be given to the plugin over
+                // and over.
+                None => {
+                    let recorded = self.start_anew(callee);
+                    callee.hold();
+                    return recorded;
+                }
             }
         }
         recorded

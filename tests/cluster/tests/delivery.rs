@@ -587,3 +587,35 @@ fn a_condition_that_never_ends_fails_and_delays_others_for_seconds() {
     let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
     assert_eq!(dead, ["the filter failed: it took too long"; 3]);
 }
+
+#[test]
+fn a_distinct_id_may_be_long_where_events_are_in_order() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "keys");
+    client.add_plugin(
+        "tell",
+        "const seen = new Set()
+         export function onEvent({ distinct_id, properties: { n } }) {
+             if (!seen.has(distinct_id)) {
+                 seen.add(distinct_id)
+                 throw new RetryError('not yet')
+             }
+             console.log(`${n}`)
+         }",
+    );
+    client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"ordered": true}')"#);
+    // No two characters of it are a pattern, which an index would compress.
+    client.run(
+        "CREATE TABLE long AS
+         SELECT string_agg(md5(n::text), '') || 'ä' AS id FROM generate_series(1, 1000) AS n;
+         INSERT INTO events SELECT 'e', id || m, jsonb_build_object('n', concat(m, n))
+           FROM long, generate_series(1, 2) AS m, generate_series(1, 3) AS n",
+    );
+    all_is_delivered(&mut client);
+    let told =
+        "SELECT message FROM posthog_plugins.logs WHERE message ~ '^[0-9]+$' ORDER BY logged_at";
+    wait_until("all is logged", || client.column::<String>(told).len() == 6);
+    let mut said: Vec<String> = client.column(told);
+    said.sort_by_key(|line| line[..1].to_owned());
+    assert_eq!(said, ["11", "12", "13", "21", "22", "23"]);
+}
