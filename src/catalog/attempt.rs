@@ -51,9 +51,16 @@ pub fn attempt_within<R>(
         pg_sys::ffi::pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, milliseconds))
     };
     let done = in_savepoint(|| as_role(role, work));
-    // SAFETY: as above.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false)) };
-    done.map_err(|undone| match undone.is_cancellation() && begin.elapsed() >= time {
+    let is_over = begin.elapsed() >= time;
+    // SAFETY: as above. A flag that signals' handlers set, hence volatile.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
+        if is_over {
+            // It may have come too late for what it was meant for.
+            std::ptr::write_volatile(&raw mut pg_sys::QueryCancelPending, 0);
+        }
+    }
+    done.map_err(|undone| match is_over && undone.is_cancellation() {
         true => TOO_LONG.to_owned(),
         false => undone.reason(),
     })

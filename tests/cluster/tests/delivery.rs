@@ -619,3 +619,26 @@ fn a_distinct_id_may_be_long_where_events_are_in_order() {
     said.sort_by_key(|line| line[..1].to_owned());
     assert_eq!(said, ["11", "12", "13", "21", "22", "23"]);
 }
+
+#[test]
+fn whoever_cancels_a_worker_ends_a_call_and_loses_nothing() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "cancelled");
+    client.add_plugin(
+        "busy",
+        "export function onEvent(event) {
+             for (const begin = Date.now(); Date.now() - begin < 200; );
+             console.log(`${event.properties.n}`)
+         }",
+    );
+    let worker = "SELECT pid FROM posthog_plugins.workers";
+    let pid: i32 = client.value(worker);
+    store(&mut client, 1, 10);
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(300));
+        client.run(&format!("SELECT pg_cancel_backend({pid})"));
+    }
+    all_is_delivered(&mut client);
+    assert_eq!(client.value::<i32>(worker), pid);
+    wait_until("all is logged", || said(&mut client).len() == 10);
+}
