@@ -1,7 +1,7 @@
 //! Writing that may fail without ending the transaction it is part of.
 
 use std::ffi::c_int;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
@@ -26,6 +26,8 @@ pub fn attempt_as<R>(
 unsafe extern "C-unwind" {
     /// Has the statement cancelled after so many milliseconds.
     fn enable_timeout_after(timeout: c_int, milliseconds: c_int);
+    /// Whether that has yet to happen.
+    fn get_timeout_active(timeout: c_int) -> bool;
     fn disable_timeout(timeout: c_int, keep_indicator: bool);
 }
 
@@ -44,22 +46,24 @@ pub fn attempt_within<R>(
     if milliseconds == 0 {
         return Err(TOO_LONG.to_owned());
     }
-    let begin = Instant::now();
     // SAFETY: timeouts were set up when the process was connected, as signals' handlers were; this one
     // is over before anything else can use it.
     unsafe {
         pg_sys::ffi::pg_guard_ffi_boundary(|| enable_timeout_after(STATEMENT_TIMEOUT, milliseconds))
     };
     let done = in_savepoint(|| as_role(role, work));
-    let is_over = begin.elapsed() >= time;
     // SAFETY: as above. A flag that signals' handlers set, hence volatile.
-    unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
-        if is_over {
-            // It may have come too late for what it was meant for.
-            std::ptr::write_volatile(&raw mut pg_sys::QueryCancelPending, 0);
-        }
-    }
+    let is_over = unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            let is_over = !get_timeout_active(STATEMENT_TIMEOUT);
+            disable_timeout(STATEMENT_TIMEOUT, false);
+            if is_over {
+                // It may have come too late for what it was meant for.
+                std::ptr::write_volatile(&raw mut pg_sys::QueryCancelPending, 0);
+            }
+            is_over
+        })
+    };
     done.map_err(|undone| match is_over && undone.is_cancellation() {
         true => TOO_LONG.to_owned(),
         false => undone.reason(),
