@@ -108,6 +108,7 @@ pub fn pass(backend: &mut Backend, event: &mut impl Passing) -> Result<Passed> {
         return Ok(Passed::Through);
     }
     let team = event.team();
+    event.check()?;
     let mut marks = settings::mark_events().then(Marks::default);
     let mut watch = Stopwatch::start();
     for link in backend.links.clone() {

@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Dispatch {
     exchange: Rc<Exchange>,
     runners: BTreeMap<i32, Runner>,
+    /// When to look what there is to do, if there may be something else than before.
+    look_at: Option<Instant>,
     rotated: Option<Instant>,
     /// Something was delivered since the queue was last looked at.
     delivered: bool,
@@ -47,6 +49,7 @@ impl Dispatch {
         Dispatch {
             exchange: Rc::default(),
             runners: BTreeMap::new(),
+            look_at: None,
             rotated: None,
             delivered: true,
         }
@@ -135,9 +138,18 @@ fn release(configs: &[i32]) {
 
 impl Duty for Dispatch {
     fn work(&mut self, woken: bool) -> Next {
-        let mut failed = false;
-        if woken || backend::is_stale() {
-            failed = self.follow().is_none();
+        let now = Instant::now();
+        if woken {
+            self.look_at = Some(now);
+        } else if backend::is_stale() {
+            self.look_at.get_or_insert(now);
+        }
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at = match self.follow() {
+                Some(()) => None,
+                // Nobody says it again.
+                None => Some(Instant::now() + PATIENCE),
+            };
         }
         let mut next = Next::IDLE;
         for runner in self.runners.values_mut() {
@@ -146,15 +158,13 @@ impl Duty for Dispatch {
             self.delivered |= delivered;
         }
         self.leave();
-        if self.rotate() || (backend::is_stale() && !failed) {
+        if self.rotate() || (backend::is_stale() && self.look_at.is_none()) {
             return Next::Again;
-        }
-        if failed {
-            next = next.or(Next::Idle { until: Some(Instant::now() + PATIENCE) });
         }
         let rotation = self.rotated.filter(|_| self.delivered).map(|last| last + ROTATED_EVERY);
         let unused = self.exchange.network.close_old();
-        next.or(Next::Idle { until: rotation }).or(Next::Idle { until: unused })
+        let untils = [self.look_at, rotation, unused].map(|until| Next::Idle { until });
+        untils.into_iter().fold(next, Next::or)
     }
 
     fn network(&self) -> Option<&Network> {

@@ -95,6 +95,23 @@ impl Interrupts {
             error.rethrow();
         }
     }
+
+    /// The same where no statement waits for JavaScript: whoever has it cancelled wants nothing more.
+    pub fn rethrow_unless_cancelled(&self) {
+        self.pending.set(false);
+        let Some(error) = self.error.take() else { return };
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. }) = &error;
+        if report.sql_error_code() != PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+            error.rethrow();
+        }
+        ereport!(
+            PgLogLevel::WARNING,
+            PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+            "posthog_plugins ended what a plugin was doing: it is cancelled"
+        );
+    }
 }
 
 /// Waits for the backend's latch, and no longer than that.

@@ -1,6 +1,8 @@
 //! Which events a consumer wants: writing consumer_filter, and evaluating conditions in SQL with the
 //! rights of the role that set them.
 
+use std::time::{Duration, Instant};
+
 use delivery::Filter;
 use pgrx::JsonB;
 use pgrx::pg_sys;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use super::configs::{Target, existing_or_new_id};
 use super::plugins::{current, lock};
 use super::queue::Queued;
-use super::{as_owner, attempt_as};
+use super::{as_owner, as_role, attempt_as, attempt_in_time};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -61,6 +63,11 @@ fn evaluation<R>(condition: &str, run: impl FnOnce(&str) -> R) -> R {
     ))
 }
 
+/// What a condition may take for all that is read at once. All other consumers wait meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const TOO_LONG: &str = "it took too long";
+
 /// What a condition makes of events.
 pub struct Sifted {
     pub wanted: Vec<Queued>,
@@ -73,15 +80,17 @@ pub fn sift(events: Vec<Queued>, condition: &str, role: Option<pg_sys::Oid>) -> 
     let (new, mut wanted): (Vec<_>, Vec<_>) =
         events.into_iter().partition(|event| event.retry().is_none());
     let mut refused = Vec::new();
-    match fitting(&new, condition, role) {
+    match fitting(&new, condition, role, PATIENCE) {
         Ok(fits) => {
             let fitting = new.into_iter().zip(fits).filter(|(_, fits)| *fits);
             wanted.extend(fitting.map(|(event, _)| event));
         }
         // One of them. Which, tells each by itself.
         Err(_) => {
+            let until = Instant::now() + PATIENCE;
             for event in new {
-                match fitting(std::slice::from_ref(&event), condition, role) {
+                let left = until.saturating_duration_since(Instant::now());
+                match fitting(std::slice::from_ref(&event), condition, role, left) {
                     Ok(fits) if fits.first() == Some(&true) => wanted.push(event),
                     Ok(_) => {}
                     Err(error) => refused.push((event, format!("the filter failed: {error}"))),
@@ -96,21 +105,32 @@ fn fitting(
     events: &[Queued],
     condition: &str,
     role: Option<pg_sys::Oid>,
+    time: Duration,
 ) -> std::result::Result<Vec<bool>, String> {
     // SAFETY: NULL for a role that is no more.
     let exists = |role: &pg_sys::Oid| !unsafe { pg_sys::GetUserNameFromId(*role, true) }.is_null();
     let role = role.filter(exists).ok_or("the role that set it is gone")?;
     let given: Vec<Json> = events.iter().map(|event| event.event.clone()).collect();
     let mut fits = vec![false; events.len()];
-    attempt_as(role, |client| {
-        let found = evaluation(condition, |query| client.select(query, None, &[given.into()]))?;
-        for row in found {
-            let number = row.get::<i64>(1)?.and_then(|number| usize::try_from(number - 1).ok());
-            if let Some(fits) = number.and_then(|number| fits.get_mut(number)) {
-                *fits = true;
+    if time.is_zero() {
+        return Err(TOO_LONG.to_owned());
+    }
+    let evaluated = attempt_in_time(time, || {
+        as_role(role, |client| -> SpiResult<()> {
+            let found = evaluation(condition, |query| client.select(query, None, &[given.into()]))?;
+            for row in found {
+                let number = row.get::<i64>(1)?.and_then(|number| usize::try_from(number - 1).ok());
+                if let Some(fits) = number.and_then(|number| fits.get_mut(number)) {
+                    *fits = true;
+                }
             }
-        }
-        SpiResult::Ok(())
+            Ok(())
+        })
+        .map_err(Error::from)
+    });
+    evaluated.map_err(|refused| match refused.is_overdue {
+        true => TOO_LONG.to_owned(),
+        false => refused.message,
     })?;
     Ok(fits)
 }

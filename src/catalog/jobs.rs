@@ -36,7 +36,11 @@ pub struct Ended {
     pub delay: Option<Duration>,
 }
 
-/// The jobs of a config that are due, the longest waiting first, without those under way.
+/// Jobs with more than that are read one by one: a payload can be as long as any jsonb.
+const MOST_BYTES: usize = 4 << 20;
+
+/// The jobs of a config that are due, the longest waiting first, without those under way, as far as
+/// there is room.
 pub fn due(
     client: &SpiClient<'_>,
     config_id: i32,
@@ -55,7 +59,16 @@ pub fn due(
           LIMIT $3",
         &arguments,
     )?;
-    found.filter_map(|row| job(row).transpose()).collect()
+    let (mut due, mut bytes) = (Vec::new(), 0);
+    for row in found {
+        if bytes >= MOST_BYTES {
+            break;
+        }
+        let Some(job) = job(row)? else { continue };
+        bytes += job.payload.0.len();
+        due.push(job);
+    }
+    Ok(due)
 }
 
 fn job(row: SpiHeapTupleData<'_>) -> SpiResult<Option<Job>> {

@@ -43,7 +43,7 @@ impl Callee {
         self.link.program.id
     }
 
-    /// As [`crate::host::Interrupts::rethrow`].
+    /// As [`crate::host::Interrupts::rethrow_unless_cancelled`].
     pub fn rethrow(&self) {
         self.host.rethrow();
     }

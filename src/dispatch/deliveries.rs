@@ -90,6 +90,8 @@ pub struct Deliveries {
     more: bool,
     /// The consumer may have changed since it was read.
     looks: bool,
+    /// Where the consumer is has yet to be found out.
+    lost: bool,
     /// When an event that failed is due.
     retry_at: Option<Instant>,
     rate: Option<Rate>,
@@ -136,6 +138,7 @@ impl Deliveries {
             mailbox: Rc::default(),
             more: true,
             looks: false,
+            lost: false,
             retry_at: None,
         }
     }
@@ -312,6 +315,7 @@ impl Deliveries {
                     match callee.send(request, &self.mailbox) {
                         Ok(number) => drop(self.sent.insert(number, item)),
                         Err(error) => {
+                            let error = callee.link().program.redact(error);
                             self.tell(callee, Failure::of_delivery(error.clone()), Some(item));
                             self.settle(item, Outcome::Failed { retry: Retry::Later, error });
                         }
@@ -342,10 +346,10 @@ impl Deliveries {
         loop {
             let Some(answer) = self.mailbox.borrow_mut().pop_front() else { break };
             let Some(item) = self.sent.remove(&answer.request) else { continue };
-            let outcome = webhook::outcome(answer.result);
+            let program = &callee.link().program;
+            let outcome = webhook::outcome(answer.result, |text| program.redact(text));
             if let Outcome::Failed { error, .. } = &outcome {
-                let error = callee.link().program.redact(error.clone());
-                self.tell(callee, Failure::of_delivery(error), Some(item));
+                self.tell(callee, Failure::of_delivery(error.clone()), Some(item));
             }
             self.settle(item, outcome);
         }
@@ -389,8 +393,15 @@ impl Deliveries {
                     self.source.recorded(&mut self.consumer, mark);
                     self.unblock(&outcomes);
                 }
-                // Put elsewhere, or not written: it is read again from where the tables have it.
-                Some(false) | None => return self.start_anew(callee),
+                // Put elsewhere: it is read again from where the tables have it.
+                Some(false) => return self.start_anew(callee),
+                // Not written: likewise, but what fails once more is not to be given to the plugin over
+                // and over.
+                None => {
+                    let recorded = self.start_anew(callee);
+                    callee.hold();
+                    return recorded;
+                }
             }
         }
         recorded
@@ -403,6 +414,8 @@ impl Deliveries {
         self.under_way.retain(|_, what| matches!(what, UnderWay::Settings));
         self.sent.clear();
         self.exports.take();
+        self.more = true;
+        self.lost = true;
         let config = callee.config();
         let found = transaction(c"looking where a consumer is", || consumer::find(config));
         match found {
@@ -413,8 +426,8 @@ impl Deliveries {
                 self.rate = rate(&consumer, &self.source);
                 self.order = order(&consumer);
                 self.consumer = consumer;
-                self.more = true;
                 self.looks = false;
+                self.lost = false;
             }
             Some(None) => return Recorded::Gone,
             None => callee.hold(),

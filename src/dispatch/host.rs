@@ -29,9 +29,9 @@ impl ConsumerHost {
         }
     }
 
-    /// As [`Interrupts::rethrow`].
+    /// As [`Interrupts::rethrow_unless_cancelled`].
     pub fn rethrow(&self) {
-        self.interrupts.rethrow();
+        self.interrupts.rethrow_unless_cancelled();
     }
 }
 

@@ -138,8 +138,9 @@ impl Runner {
     fn next(&self) -> Next {
         let next = Next::Idle { until: self.callee.wake_at() };
         if let Some(ending) = &self.ending {
-            let at_last = Some(ending.at_last).filter(|_| self.teardown.is_none());
-            return next.or(Next::Idle { until: at_last });
+            let until = self.callee.held_until().unwrap_or(ending.at_last);
+            let until = Some(until).filter(|_| self.teardown.is_none());
+            return next.or(Next::Idle { until });
         }
         let Parts { schedules, jobs, .. } = &self.parts;
         let next = next.or(jobs.next(&self.callee));
@@ -214,14 +215,17 @@ impl Runner {
             return;
         }
         self.teardown = self.callee.tear_down();
-        if self.teardown.is_some() {
+        if self.teardown.is_some() || self.callee.held_until().is_some() {
             return;
         }
-        let Some(link) = self.ending.as_mut().and_then(|ending| ending.then.take()) else { return };
+        let Some(link) = self.ending.as_ref().and_then(|ending| ending.then.clone()) else {
+            return;
+        };
         let exchange = self.callee.exchange().clone();
         let taken_up = transaction(c"taking up a config", || Runner::new(&exchange, link));
-        if let Some(runner) = taken_up {
-            *self = runner;
+        match taken_up {
+            Some(runner) => *self = runner,
+            None => self.callee.hold(),
         }
     }
 }

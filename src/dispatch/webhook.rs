@@ -9,21 +9,27 @@ use crate::queue::consumer::{Outcome, Retry};
 /// The beginning of an answer says what is wrong.
 const LONGEST_BODY: usize = 200;
 
+/// The same before secrets are masked: a cut inside of one would hide it from the mask.
+const LONGEST_RAW_BODY: usize = 8 * LONGEST_BODY;
+
 /// Whoever asks for more time than that has forgotten about it.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether the receiver took it, might take it later, or never will.
-pub fn outcome(answered: Result<Response, String>) -> Outcome {
+/// Whether the receiver took it, might take it later, or never will; why not, after `redact`.
+pub fn outcome(answered: Result<Response, String>, redact: impl Fn(String) -> String) -> Outcome {
     let response = match answered {
         Ok(response) => response,
-        Err(error) => return Outcome::Failed { retry: Retry::Later, error },
+        Err(error) => return Outcome::Failed { retry: Retry::Later, error: redact(error) },
     };
     let status = response.status;
     if (200..300).contains(&status) {
         return Outcome::Delivered;
     }
     let body = String::from_utf8_lossy(&response.body);
-    let body: String = body.trim().chars().take(LONGEST_BODY).collect();
+    let body = body.trim().chars().take(LONGEST_RAW_BODY);
+    // PostgreSQL's text has no U+0000.
+    let body = body.map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c });
+    let body: String = redact(body.collect()).chars().take(LONGEST_BODY).collect();
     let error = format!("the webhook was answered with status {status}: {body}");
     let retry = match status {
         408 | 425 | 429 | 500.. => wait(&response).map_or(Retry::Later, Retry::After),
@@ -45,14 +51,15 @@ mod tests {
 
     fn answered(status: u16, headers: &[(&str, &str)]) -> Outcome {
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        outcome(Ok(Response {
+        let response = Response {
             status,
             status_text: String::new(),
             headers: headers.collect(),
             body: b" no such channel\n".to_vec(),
             url: String::new(),
             redirected: false,
-        }))
+        };
+        outcome(Ok(response), |text| text)
     }
 
     fn retry(outcome: Outcome) -> Option<Retry> {
@@ -71,7 +78,7 @@ mod tests {
         let asked = Some(Retry::After(Duration::from_secs(7)));
         assert_eq!(retry(answered(429, &[("retry-after", " 7 ")])), asked);
         assert_eq!(retry(answered(429, &[("retry-after", "soon")])), Some(Retry::Later));
-        assert_eq!(retry(outcome(Err("reset".into()))), Some(Retry::Later));
+        assert_eq!(retry(outcome(Err("reset".into()), |text| text)), Some(Retry::Later));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a worker does with a consumer that it has claimed: it reads a batch, and after delivering it with
 //! no transaction open, records what became of each event. What is not recorded is read again.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use delivery::Cursor;
@@ -22,6 +22,9 @@ pub use crate::catalog::queue::{Queued, Room};
 
 /// What the view of retries says of one that has not been tried.
 const BEHIND: &str = "waits for an earlier event with its distinct_id";
+
+/// Bytes of a distinct_id that is its own key: PostgreSQL's indexes take no more than some thousand.
+const LONGEST_KEY: usize = 200;
 
 /// Events to be delivered, and where that leaves the consumer.
 pub struct Batch {
@@ -189,7 +192,7 @@ pub fn distinct_id(consumer: &Consumer, event: &Queued) -> Option<String> {
     if !consumer.filter.ordered {
         return None;
     }
-    Event::of_payload(&event.event.0).distinct_id()
+    Event::of_payload(&event.event.0).distinct_id().map(key_of)
 }
 
 /// Of which of these distinct_ids some events wait to be tried again.
@@ -200,6 +203,19 @@ pub fn waiting(consumer: &Consumer, distinct_ids: Vec<String>) -> Result<Vec<Str
 /// When the next retry of a consumer is due, if there is one that is not under way.
 pub fn next_retry(config_id: i32, under_way: &[i64]) -> Result<Option<Duration>> {
     Ok(newest(|client| undelivered::next(client, config_id, under_way))?)
+}
+
+/// A key that identifies a distinct_id: itself, or the beginning of a long one and a number for all of
+/// it. Should two have the same, they are in one order.
+fn key_of(distinct_id: String) -> String {
+    if distinct_id.len() <= LONGEST_KEY {
+        return distinct_id;
+    }
+    let beginning =
+        distinct_id.get(..distinct_id.floor_char_boundary(LONGEST_KEY)).unwrap_or_default();
+    let mut all = DefaultHasher::new();
+    all.write(distinct_id.as_bytes());
+    format!("{beginning}... {:016x}", all.finish())
 }
 
 /// Some number from 0 to 1.

@@ -45,6 +45,10 @@ impl Deliveries {
         if !can_read && !can_look {
             return Recorded::Nothing;
         }
+        // To read on would be to leave out what was forgotten.
+        if self.lost {
+            return self.start_anew(callee);
+        }
         let allowed = self.rate.as_mut().map_or(usize::MAX, |rate| rate.available(now));
         let room = Room { events: READ_AT_ONCE.events.min(allowed).max(1), ..READ_AT_ONCE };
         let retries: Vec<i64> = self.progress.events().filter_map(Queued::retry).collect();

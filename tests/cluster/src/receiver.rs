@@ -12,7 +12,7 @@ use postgres::Client;
 use crate::Session;
 
 /// Answers by the path: `/status/503`, `/busy` with 429 and Retry-After, `/slow` after a second, `/hang`
-/// not at all, `/away` with a redirect to another address, `/cut` with half of an answer, `/endless` with
+/// not at all, `/mirror` with 400 and what it was given, `/away` with a redirect to another address, `/cut` with half of an answer, `/endless` with
 /// a gigabyte, and anything else with 200.
 pub struct Receiver {
     address: SocketAddr,
@@ -111,13 +111,16 @@ fn serve(mut stream: TcpStream, take: &Take) {
                 (200, "")
             }
             "/busy" => (429, "retry-after: 2\r\n"),
+            "/mirror" => (400, ""),
             path => {
                 (path.strip_prefix("/status/").and_then(|it| it.parse().ok()).unwrap_or(200), "")
             }
         };
-        let length = if path == "/cut" { 100 } else { 2 };
-        let answer = format!("HTTP/1.1 {status} x\r\n{more}content-length: {length}\r\n\r\nok");
-        if stream.write_all(answer.as_bytes()).is_err() || path == "/cut" {
+        let content = if path == "/mirror" { body.as_slice() } else { b"ok" };
+        let length = if path == "/cut" { 100 } else { content.len() };
+        let head = format!("HTTP/1.1 {status} x\r\n{more}content-length: {length}\r\n\r\n");
+        let answer = [head.as_bytes(), content].concat();
+        if stream.write_all(&answer).is_err() || path == "/cut" {
             return;
         }
     }

@@ -515,3 +515,168 @@ fn a_filter_holds_from_when_it_is_set_in_a_worker_that_runs() {
     wait_until("the other is told", || said(&mut client).contains_key("other"));
     assert_eq!(said(&mut client).get("e"), Some(&1));
 }
+
+#[test]
+fn what_cannot_be_recorded_is_delivered_again_and_nothing_is_left_out() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "unrecorded");
+    client.add_plugin(
+        "tell",
+        "const seen = new Set()
+         export async function onEvent({ properties: { n } }) {
+             if (n === 1) await new Promise((done) => setTimeout(done, 3000))
+             if (n > 500 && !seen.has(n)) {
+                 seen.add(n)
+                 throw new RetryError('not yet')
+             }
+             console.log(`${n}`)
+         }",
+    );
+    store(&mut client, 1, 600);
+    std::thread::sleep(Duration::from_secs(1));
+    // Neither can it be found out where the consumer is.
+    client.run("ALTER TABLE posthog_plugins.queue_consumer RENAME TO away");
+    std::thread::sleep(Duration::from_secs(4));
+    client.run("ALTER TABLE posthog_plugins.away RENAME TO queue_consumer");
+    store(&mut client, 601, 601);
+    all_is_delivered(&mut client);
+    wait_until("all is logged", || said(&mut client).len() >= 601);
+}
+
+#[test]
+fn a_worker_that_could_not_look_looks_again() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "looks");
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+    store(&mut client, 1, 1);
+    wait_until("it is attended", || said(&mut client).contains_key("1"));
+    client.run("ALTER TABLE posthog_plugins.plugin_job RENAME TO away");
+    store(&mut client, 2, 2);
+    std::thread::sleep(Duration::from_secs(1));
+    client.run("ALTER TABLE posthog_plugins.away RENAME TO plugin_job");
+    wait_until("the other one is logged", || said(&mut client).contains_key("2"));
+}
+
+#[test]
+fn a_config_that_could_not_be_taken_up_is_taken_up_later() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "later");
+    let version = |word: &str| {
+        format!(
+            "export function onEvent() {{ console.log('{word}') }}
+             export async function teardownPlugin() {{
+                 await new Promise((done) => setTimeout(done, 2000))
+             }}"
+        )
+    };
+    client.add_plugin("tell", &version("one"));
+    store(&mut client, 1, 1);
+    wait_until("one was told", || said(&mut client).contains_key("one"));
+    client.query("SELECT posthog_plugins.install($1, '{}', 'tell')", &[&version("two")]).unwrap();
+    store(&mut client, 1, 1);
+    std::thread::sleep(Duration::from_millis(500));
+    client.run("ALTER TABLE posthog_plugins.queue_consumer RENAME TO away");
+    std::thread::sleep(Duration::from_secs(3));
+    client.run("ALTER TABLE posthog_plugins.away RENAME TO queue_consumer");
+    wait_until("two was told", || said(&mut client).contains_key("two"));
+}
+
+#[test]
+fn what_a_receiver_says_is_kept_without_secrets() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "secrets");
+    let receiver = Receiver::start();
+    let source = format!(
+        "export const composeWebhook = (event, {{ config }}) => ({{
+             url: '{}',
+             body: `no \\0 ${{config.token}}`,
+         }})",
+        receiver.url("/mirror")
+    );
+    let manifest =
+        r#"{"config": [{"key": "token", "type": "string", "secret": true, "default": ""}]}"#;
+    client
+        .query("SELECT posthog_plugins.install($1, $2::text::jsonb, 'hook')", &[&source, &manifest])
+        .unwrap();
+    client.run("SELECT posthog_plugins.configure('hook', '{\"token\": \"s3cr3t-t0ken\"}')");
+    client.run("SELECT posthog_plugins.enable('hook')");
+    receiver.allow(&mut client, "hook");
+    store(&mut client, 1, 1);
+    all_is_delivered(&mut client);
+    let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
+    assert_eq!(dead, ["the webhook was answered with status 400: no \u{fffd} ********"]);
+}
+
+#[test]
+fn a_condition_that_never_ends_fails_and_delays_others_for_seconds() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "endless");
+    client.add_plugin("stuck", "export function onEvent() {}");
+    client.add_plugin("sound", "export function onEvent() { console.log('sound') }");
+    client.run(
+        r#"SELECT posthog_plugins.set_filter('stuck', '{"where": "pg_sleep(3600) IS NULL"}')"#,
+    );
+    store(&mut client, 1, 3);
+    wait_until("the sound one has all", || said(&mut client).get("sound") == Some(&3));
+    all_is_delivered(&mut client);
+    let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
+    assert_eq!(dead, ["the filter failed: it took too long"; 3]);
+}
+
+#[test]
+fn a_distinct_id_may_be_long_where_events_are_in_order() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "keys");
+    client.add_plugin(
+        "tell",
+        "const seen = new Set()
+         export function onEvent({ distinct_id, properties: { n } }) {
+             if (!seen.has(distinct_id)) {
+                 seen.add(distinct_id)
+                 throw new RetryError('not yet')
+             }
+             console.log(`${n}`)
+         }",
+    );
+    client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"ordered": true}')"#);
+    // No two characters of it are a pattern, which an index would compress.
+    client.run(
+        "CREATE TABLE long AS
+         SELECT string_agg(md5(n::text), '') || 'ä' AS id FROM generate_series(1, 1000) AS n;
+         INSERT INTO events SELECT 'e', id || m, jsonb_build_object('n', concat(m, n))
+           FROM long, generate_series(1, 2) AS m, generate_series(1, 3) AS n",
+    );
+    all_is_delivered(&mut client);
+    let told =
+        "SELECT message FROM posthog_plugins.logs WHERE message ~ '^[0-9]+$' ORDER BY logged_at";
+    wait_until("all is logged", || client.column::<String>(told).len() == 6);
+    let mut said: Vec<String> = client.column(told);
+    said.sort_by_key(|line| line[..1].to_owned());
+    assert_eq!(said, ["11", "12", "13", "21", "22", "23"]);
+}
+
+#[test]
+fn whoever_cancels_a_worker_ends_a_call_and_loses_nothing() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "cancelled");
+    client.add_plugin(
+        "busy",
+        "export function onEvent(event) {
+             for (const begin = Date.now(); Date.now() - begin < 200; );
+             console.log(`${event.properties.n}`)
+         }",
+    );
+    let worker = "SELECT pid FROM posthog_plugins.workers";
+    let pid: i32 = client.value(worker);
+    store(&mut client, 1, 10);
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(300));
+        client.run(&format!("SELECT pg_cancel_backend({pid})"));
+    }
+    all_is_delivered(&mut client);
+    assert_eq!(client.value::<i32>(worker), pid);
+    wait_until("all is logged", || said(&mut client).len() == 10);
+}

@@ -492,3 +492,19 @@ fn jobs_wait_for_a_plugin_that_cannot_be_set_up() {
     is_said(&mut client, "told");
     all_have_run(&mut client);
 }
+
+#[test]
+fn jobs_with_long_payloads_all_run() {
+    let cluster = cluster();
+    let mut client = database(&cluster, "long");
+    client.add_plugin(
+        "tasks",
+        "export const jobs = { long: ({ text }) => console.log(`${text.length}`) }",
+    );
+    client.run(
+        "SELECT posthog_plugins.run_job('tasks', 'long', jsonb_build_object('text', repeat('x', 3000000)))
+           FROM generate_series(1, 4)",
+    );
+    all_have_run(&mut client);
+    wait_until("all are logged", || said(&mut client) == ["3000000"; 4]);
+}

@@ -85,6 +85,22 @@ fn an_error_of_a_conversion_ends_the_statement_with_its_code() {
 }
 
 #[test]
+fn an_error_of_the_team_s_conversion_ends_the_statement_though_no_plugin_runs() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("events");
+    client.run(COUNTED);
+    client.add_body("one", "return event");
+    client.run(
+        "SELECT posthog_plugins.disable('one');
+         SELECT posthog_plugins.enable('one', team_id => 7);
+         ALTER TABLE events RENAME COLUMN c TO team_id",
+    );
+    let error = client.refused("INSERT INTO events VALUES ('a', 'bad', '{}')");
+    assert_eq!((error.code().code(), error.message()), ("22023", "not this one"));
+    client.run("INSERT INTO events VALUES ('a', 'good', '{}')");
+}
+
+#[test]
 fn a_value_that_nobody_touches_stays_compressed_as_it_was() {
     let cluster = Cluster::start();
     let mut client = cluster.create_database("events");
