@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, clock_timestamp};
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 
 use super::consumers::Consumer;
@@ -40,6 +40,8 @@ pub fn due(
         under_way.to_vec().into(),
         i64::try_from(room.events).unwrap_or(i64::MAX).into(),
         consumer.gets_only_batches().into(),
+        // One moment for all: what is due in the middle of this is not to be left behind by others.
+        clock_timestamp().into(),
     ];
     let place = if consumer.filter.ordered { "u.id" } else { "u.next_attempt_at" };
     let found = plans::select(client, &format!("{DUE} ORDER BY {place} LIMIT $3"), &arguments)?;
@@ -58,14 +60,13 @@ pub fn due(
 const DUE: &str = "
     SELECT u.id, u.attempts, u.enqueued_at, u.event, u.hops
       FROM posthog_plugins.undelivered_event AS u
-     WHERE u.config_id = $1 AND u.next_attempt_at <= pg_catalog.clock_timestamp()
+     WHERE u.config_id = $1 AND u.next_attempt_at <= $5
        AND u.id <> ALL ($2)
        AND (u.distinct_id IS NULL OR NOT EXISTS (
             SELECT FROM posthog_plugins.undelivered_event AS before
              WHERE before.config_id = u.config_id AND before.distinct_id = u.distinct_id
                AND before.id < u.id AND before.next_attempt_at IS NOT NULL
-               AND (NOT $4 OR before.next_attempt_at > pg_catalog.clock_timestamp()
-                    OR before.id = ANY ($2))))";
+               AND (NOT $4 OR before.next_attempt_at > $5 OR before.id = ANY ($2))))";
 
 fn retry(row: SpiHeapTupleData<'_>) -> SpiResult<Option<Queued>> {
     let (Some(id), Some(enqueued_at), Some(event)) = (row.get(1)?, row.get(3)?, row.get(4)?) else {
