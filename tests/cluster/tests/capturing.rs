@@ -134,6 +134,26 @@ fn a_loop_through_retries_ends_as_well() {
 }
 
 #[test]
+fn a_loop_through_jobs_ends_as_well() {
+    let cluster = Cluster::start_with(&[("posthog_plugins.capture_depth", "2")]);
+    let mut client = database(&cluster, "jobs");
+    client.add_plugin(
+        "again",
+        "export async function processEvent(event, { jobs }) {
+             await jobs.again({}).runNow()
+             return event
+         }
+         export const jobs = { again: () => posthog.capture('again') }",
+    );
+    client.run("INSERT INTO events VALUES ('start')");
+    wait_until("it is told", || {
+        count(&mut client, "posthog_plugins.failures WHERE message LIKE '%is not captured%'") > 0
+    });
+    all_is_quiet(&mut client);
+    assert_eq!(count(&mut client, "events"), 3);
+}
+
+#[test]
 fn what_the_table_does_not_take_is_kept_and_holds_up_nothing() {
     let cluster = Cluster::start();
     let mut client = database(&cluster, "refused");
