@@ -14,7 +14,7 @@ use pgrx::spi::SpiClient;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::catalog::captured::{self, Captured};
-use crate::catalog::{Refused, as_owner, as_role, attempt_in_time, with_setting};
+use crate::catalog::{Refused, as_owner, as_role, attempt_in_time, with_settings};
 use crate::error::Result;
 use crate::event::Event;
 use crate::worker::{Duty, Next, transaction};
@@ -137,7 +137,7 @@ fn insert(event: &Captured, tables: &mut Tables) -> Result<bool> {
 }
 
 fn insert_into(table: pg_sys::Oid, event: &Captured) -> Result<()> {
-    with_setting(c"lock_timeout", LONGEST_WAIT, || {
+    with_settings(&[(c"lock_timeout", LONGEST_WAIT)], || {
         let insertion = trigger::insertion(table, &event.event.0)?;
         let path = as_owner(|client| captured::search_path_of(client, insertion.owner))?;
         let path = std::ffi::CString::new(path).unwrap_or_default();
@@ -145,7 +145,7 @@ fn insert_into(table: pg_sys::Oid, event: &Captured) -> Result<()> {
             // What is checked or fired at the commit would have other rights there; PostgreSQL refuses
             // to put it off.
             client.update("SET CONSTRAINTS ALL IMMEDIATE", None, &[])?;
-            with_setting(c"search_path", &path, || run(client, &insertion.statement, event))
+            with_settings(&[(c"search_path", &path)], || run(client, &insertion.statement, event))
         })
     })
 }

@@ -38,6 +38,6 @@ mod version;
 pub mod workers;
 
 pub use attempt::{Refused, attempt, attempt_as, attempt_in_time};
-pub use owner::{as_caller, as_owner, as_role, caller_name, with_setting};
+pub use owner::{as_caller, as_owner, as_role, caller_name, with_settings};
 pub use transaction::has_prepared;
 pub use version::{Standing, standing};

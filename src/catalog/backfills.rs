@@ -11,7 +11,7 @@ use super::consumers::Consumer;
 use super::plugins::lock;
 use super::queue::{Origin, Queued};
 use super::tables::{self, Table};
-use super::{as_owner, as_role, plans, teams, with_setting};
+use super::{as_owner, as_role, plans, teams, with_settings};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -353,7 +353,7 @@ impl Backfill {
         ];
         let enqueued_at = pgrx::datum::clock_timestamp();
         as_role(self.role, |client| {
-            with_setting(c"TimeZone", c"UTC", || {
+            with_settings(&[(c"TimeZone", c"UTC")], || {
                 let mut cursor = client.try_open_cursor(query.as_str(), &arguments)?;
                 let mut rows =
                     Rows { events: Vec::new(), count: 0, place: after.cloned(), is_end: false };

@@ -57,7 +57,7 @@ pub fn due(client: &mut SpiClient<'_>, most: i64) -> SpiResult<Vec<Captured>> {
 
 /// How long until something is due.
 pub fn next(client: &SpiClient<'_>) -> SpiResult<Option<Duration>> {
-    let seconds = plans::select(
+    plans::delay(
         client,
         "SELECT EXTRACT(epoch FROM e.next_attempt_at - pg_catalog.clock_timestamp())::float8
            FROM posthog_plugins.captured_event AS e
@@ -65,10 +65,7 @@ pub fn next(client: &SpiClient<'_>) -> SpiResult<Option<Duration>> {
           ORDER BY e.next_attempt_at
           LIMIT 1",
         &[],
-    )?
-    .next();
-    let seconds = seconds.map(|row| row.get::<f64>(1)).transpose()?.flatten();
-    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    )
 }
 
 /// Removes what was inserted.

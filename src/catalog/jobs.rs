@@ -87,16 +87,13 @@ pub fn next(
     under_way: &[i64],
 ) -> SpiResult<Option<Duration>> {
     let arguments = [config_id.into(), under_way.to_vec().into()];
-    let seconds = plans::select(
+    plans::delay(
         client,
         "SELECT EXTRACT(epoch FROM pg_catalog.min(j.run_at) - pg_catalog.clock_timestamp())::float8
            FROM posthog_plugins.plugin_job AS j
           WHERE j.config_id = $1 AND j.id <> ALL ($2) AND pg_catalog.isfinite(j.run_at)",
         &arguments,
-    )?
-    .first()
-    .get_one::<f64>()?;
-    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    )
 }
 
 /// The enabled configs that have jobs.

@@ -49,23 +49,25 @@ pub fn as_role<R>(role: pg_sys::Oid, work: impl FnOnce(&mut SpiClient<'_>) -> R)
     result
 }
 
-/// Does the work with a setting, which is as before when that has been done, with all that was set on
-/// the way.
-pub fn with_setting<R>(name: &CStr, value: &CStr, work: impl FnOnce() -> R) -> R {
-    // SAFETY: a setting of PostgreSQL's that every session may change; an error restores it with the rest
-    // of the transaction's state.
+/// Does the work with settings, which are as before when that has been done, with all that was set on the
+/// way.
+pub fn with_settings<R>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> R) -> R {
+    // SAFETY: settings of PostgreSQL's that every session may change; an error restores them with the
+    // rest of the transaction's state.
     unsafe {
         let before = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        for (name, value) in settings {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         let result = work();
         pg_sys::AtEOXact_GUC(false, before);
         result

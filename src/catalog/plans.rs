@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::PgOid;
@@ -20,6 +21,18 @@ pub fn select<'c>(
 ) -> SpiResult<SpiTupleTable<'c>> {
     let plan = plan(client, sql, arguments)?;
     client.select(&*plan, None, arguments)
+}
+
+/// Runs a query that tells a number of seconds, such as those until something is due: none if they are
+/// over.
+pub fn delay(
+    client: &SpiClient<'_>,
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<Option<Duration>> {
+    let row = select(client, sql, arguments)?.next();
+    let seconds = row.map(|row| row.get::<f64>(1)).transpose()?.flatten();
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
 pub fn update<'c>(

@@ -1,5 +1,7 @@
 //! Reading the queue, and its rotation.
 
+use std::ffi::CStr;
+
 use delivery::{Cursor, Place, Snapshot, Span};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
@@ -8,7 +10,7 @@ use serde_json::Value;
 
 use super::consumers::{self, Consumer};
 use super::transaction::{Seen, Transaction};
-use super::{as_owner, plans};
+use super::{as_owner, plans, with_settings};
 use crate::error::{Error, Result};
 use crate::json::Json;
 
@@ -243,26 +245,14 @@ pub fn waiting(
 /// that sorts would sort all there is for every piece, and one that seems expensive would be compiled
 /// for seconds.
 fn in_order<R>(work: impl FnOnce() -> R) -> R {
-    // SAFETY: constant names of settings that every session may change; an error restores them with
-    // the rest of the transaction's state.
-    unsafe {
-        let before = pg_sys::NewGUCNestLevel();
-        for setting in [c"enable_seqscan", c"enable_bitmapscan", c"enable_sort", c"jit"] {
-            pg_sys::set_config_option(
-                setting.as_ptr(),
-                c"off".as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        let result = work();
-        pg_sys::AtEOXact_GUC(false, before);
-        result
-    }
+    const OFF: &CStr = c"off";
+    let settings = [
+        (c"enable_seqscan", OFF),
+        (c"enable_bitmapscan", OFF),
+        (c"enable_sort", OFF),
+        (c"jit", OFF),
+    ];
+    with_settings(&settings, work)
 }
 
 /// The first transaction that enqueued anything at that time or later.

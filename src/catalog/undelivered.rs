@@ -84,7 +84,7 @@ pub fn next(
     under_way: &[i64],
 ) -> SpiResult<Option<Duration>> {
     let arguments = [config_id.into(), under_way.to_vec().into()];
-    let seconds = plans::select(
+    plans::delay(
         client,
         "SELECT EXTRACT(epoch FROM pg_catalog.min(u.next_attempt_at)
                                    - pg_catalog.clock_timestamp())::float8
@@ -95,10 +95,7 @@ pub fn next(
                   WHERE before.config_id = u.config_id AND before.distinct_id = u.distinct_id
                     AND before.id < u.id AND before.next_attempt_at IS NOT NULL))",
         &arguments,
-    )?
-    .first()
-    .get_one::<f64>()?;
-    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    )
 }
 
 /// Of which of these distinct_ids a consumer that gets events in order has some to try again.

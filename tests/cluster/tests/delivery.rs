@@ -32,6 +32,14 @@ fn store(client: &mut Client, first: u32, last: u32) {
     ));
 }
 
+/// A plugin that logs the numbers of events.
+fn tell_numbers(client: &mut Client) {
+    client.add_plugin(
+        "tell",
+        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
+    );
+}
+
 /// How often each line was logged.
 fn said(client: &mut Client) -> BTreeMap<String, usize> {
     let mut said = BTreeMap::new();
@@ -55,10 +63,7 @@ fn all_is_delivered(client: &mut Client) {
 fn what_is_stored_is_delivered_and_nothing_else() {
     let cluster = cluster();
     let mut client = database(&cluster, "stored");
-    client.add_plugin(
-        "tell",
-        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
-    );
+    tell_numbers(&mut client);
     client.run("BEGIN");
     store(&mut client, 100, 200);
     client.run("ROLLBACK");
@@ -333,10 +338,7 @@ fn a_config_that_is_changed_or_disabled_is_served_as_it_is_then() {
 fn a_filter_holds_from_when_it_is_set() {
     let cluster = cluster();
     let mut client = database(&cluster, "filters");
-    client.add_plugin(
-        "tell",
-        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
-    );
+    tell_numbers(&mut client);
     store(&mut client, 1, 1);
     all_is_delivered(&mut client);
     client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"properties": {"n": 3}}')"#);
@@ -467,10 +469,7 @@ fn batches_have_events_of_a_person_in_order_if_asked_to() {
 fn a_worker_follows_what_is_changed_about_a_consumer() {
     let cluster = cluster();
     let mut client = database(&cluster, "changed");
-    client.add_plugin(
-        "tell",
-        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
-    );
+    tell_numbers(&mut client);
     store(&mut client, 1, 3);
     all_is_delivered(&mut client);
     client.run(r#"SELECT posthog_plugins.set_filter('tell', '{"properties": {"n": 5}}')"#);
@@ -488,10 +487,7 @@ fn a_worker_follows_what_is_changed_about_a_consumer() {
 fn what_a_prepared_transaction_has_stored_is_delivered_when_it_is_committed() {
     let cluster = Cluster::start_with(&[("max_prepared_transactions", "2")]);
     let mut client = database(&cluster, "prepared");
-    client.add_plugin(
-        "tell",
-        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
-    );
+    tell_numbers(&mut client);
     client.run("BEGIN");
     store(&mut client, 1, 1);
     client.run("PREPARE TRANSACTION 'one'");
@@ -547,10 +543,7 @@ fn what_cannot_be_recorded_is_delivered_again_and_nothing_is_left_out() {
 fn a_worker_that_could_not_look_looks_again() {
     let cluster = cluster();
     let mut client = database(&cluster, "looks");
-    client.add_plugin(
-        "tell",
-        "export function onEvent(event) { console.log(`${event.properties.n}`) }",
-    );
+    tell_numbers(&mut client);
     store(&mut client, 1, 1);
     wait_until("it is attended", || said(&mut client).contains_key("1"));
     client.run("ALTER TABLE posthog_plugins.plugin_job RENAME TO away");
