@@ -167,6 +167,10 @@ impl Duty for Dispatch {
         untils.into_iter().fold(next, Next::or)
     }
 
+    fn calls(&self) -> usize {
+        self.runners.values().map(Runner::calls).sum()
+    }
+
     fn network(&self) -> Option<&Network> {
         Some(&self.exchange.network)
     }

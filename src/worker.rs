@@ -26,7 +26,7 @@ mod yielding;
 use pgrx::pg_sys;
 
 pub use duty::{Duty, Next};
-pub use limit::in_time;
+pub use limit::TimeLimit;
 pub use transaction::transaction;
 pub use wake::{wake, wake_at_commit};
 

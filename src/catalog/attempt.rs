@@ -1,6 +1,6 @@
 //! Writing that may fail without ending the transaction it is part of.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
@@ -9,7 +9,7 @@ use pgrx::spi::{SpiClient, SpiResult};
 
 use super::{as_owner, as_role};
 use crate::error::Error;
-use crate::worker::in_time;
+use crate::worker::TimeLimit;
 
 /// Does the work as the owner, all of it, or nothing and says why not.
 pub fn attempt(work: impl FnOnce(&mut SpiClient<'_>) -> SpiResult<()>) -> Result<(), String> {
@@ -58,9 +58,9 @@ pub fn attempt_in_time<R>(
     limit: Duration,
     work: impl FnOnce() -> Result<R, Error>,
 ) -> Result<R, Refused> {
-    let begin = Instant::now();
-    let done = in_savepoint(|| in_time(limit, work));
-    done.map_err(|undone| undone.refused(Some(limit).filter(|limit| begin.elapsed() >= *limit)))
+    let time = TimeLimit::new(limit);
+    let done = in_savepoint(|| time.hold(work));
+    done.map_err(|undone| undone.refused(Some(limit).filter(|_| time.is_exceeded())))
 }
 
 fn in_savepoint<R, E>(work: impl FnOnce() -> Result<R, E>) -> Result<R, Undone<E>> {

@@ -103,7 +103,12 @@ impl Callee {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.flight.in_flight() == 0
+        self.calls() == 0
+    }
+
+    /// How many calls are under way.
+    pub fn calls(&self) -> usize {
+        self.flight.in_flight()
     }
 
     pub fn tear_down(&mut self) -> Option<Ticket> {

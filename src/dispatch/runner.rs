@@ -58,6 +58,11 @@ impl Runner {
         self.callee.config()
     }
 
+    /// How many calls are under way.
+    pub fn calls(&self) -> usize {
+        self.callee.calls()
+    }
+
     /// There may be new events, and new jobs if it has any.
     pub fn look(&mut self, has_jobs: bool) {
         self.parts.all_mut().for_each(Deliveries::look);

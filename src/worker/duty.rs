@@ -11,6 +11,11 @@ pub trait Duty {
     /// [`super::transaction()`], and holds none while it waits for something outside.
     fn work(&mut self, woken: bool) -> Next;
 
+    /// How many calls of plugins are under way.
+    fn calls(&self) -> usize {
+        0
+    }
+
     /// Where it has requests under way, for the worker to wake up when one is answered.
     fn network(&self) -> Option<&Network> {
         None

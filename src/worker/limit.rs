@@ -1,15 +1,19 @@
 //! A limit of time for what others have written, as statement_timeout is for sessions: their triggers
 //! run in the worker, which has more to do.
 
+use std::cell::Cell;
 use std::ffi::c_int;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pgrx::pg_sys;
 
-/// Among PostgreSQL's reasons for a time-out, in all versions.
-const STATEMENT_TIMEOUT: c_int = 3;
+/// Beyond PostgreSQL's own reasons for a time-out, in all versions: it looks for the next that is free.
+const ANY_FREE: c_int = c_int::MAX;
 
 unsafe extern "C-unwind" {
+    fn RegisterTimeout(id: c_int, handler: extern "C-unwind" fn()) -> c_int;
     #[cfg(any(feature = "pg13", feature = "pg14"))]
     fn enable_timeout_after(id: c_int, milliseconds: c_int);
     #[cfg(not(any(feature = "pg13", feature = "pg14")))]
@@ -17,35 +21,80 @@ unsafe extern "C-unwind" {
     fn disable_timeout(id: c_int, keep_indicator: bool);
 }
 
-/// Does the work, which ends with an error as of statement_timeout when it takes longer than that; and,
-/// from PostgreSQL 15 on, again and again: a function may catch the first one and go on.
-pub fn in_time<R>(limit: Duration, work: impl FnOnce() -> R) -> R {
-    let milliseconds = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
-    // SAFETY: every process that is connected to a database has registered this one.
+/// A time that work may take.
+pub struct TimeLimit {
+    longest: Duration,
+    is_exceeded: Cell<bool>,
+}
+
+impl TimeLimit {
+    pub fn new(longest: Duration) -> TimeLimit {
+        TimeLimit { longest, is_exceeded: Cell::new(false) }
+    }
+
+    /// Does the work, which ends with an error as if cancelled when it takes longer; and, from PostgreSQL 15
+    /// on, again and again: a function may catch the first one and go on.
+    pub fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _running = Running { reason: begin(self.longest), is_exceeded: &self.is_exceeded };
+        work()
+    }
+
+    /// Whether the work was told to end.
+    pub fn is_exceeded(&self) -> bool {
+        self.is_exceeded.get()
+    }
+}
+
+/// Set by the handler, which is all that can tell this time-out from somebody's cancelling.
+static IS_EXCEEDED: AtomicBool = AtomicBool::new(false);
+
+/// Called in a handler of SIGALRM, which has set the latch.
+extern "C-unwind" fn exceeded() {
+    IS_EXCEEDED.store(true, Ordering::Relaxed);
+    // SAFETY: flags for signal handlers to set.
     unsafe {
-        #[cfg(any(feature = "pg13", feature = "pg14"))]
-        pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            enable_timeout_after(STATEMENT_TIMEOUT, milliseconds);
+        std::ptr::write_volatile(&raw mut pg_sys::QueryCancelPending, 1);
+        std::ptr::write_volatile(&raw mut pg_sys::InterruptPending, 1);
+    }
+}
+
+/// Begins a time-out, of the reason that it returns.
+fn begin(longest: Duration) -> c_int {
+    static REASON: OnceLock<c_int> = OnceLock::new();
+    let milliseconds = c_int::try_from(longest.as_millis()).unwrap_or(c_int::MAX).max(1);
+    IS_EXCEEDED.store(false, Ordering::Relaxed);
+    // SAFETY: a process that is connected to a database can have time-outs, some of its own, too.
+    unsafe {
+        let reason = *REASON.get_or_init(|| {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| RegisterTimeout(ANY_FREE, exceeded))
         });
+        #[cfg(any(feature = "pg13", feature = "pg14"))]
+        pg_sys::ffi::pg_guard_ffi_boundary(|| enable_timeout_after(reason, milliseconds));
         #[cfg(not(any(feature = "pg13", feature = "pg14")))]
         pg_sys::ffi::pg_guard_ffi_boundary(|| {
             let first = pg_sys::GetCurrentTimestamp() + i64::from(milliseconds) * 1000;
-            enable_timeout_every(STATEMENT_TIMEOUT, first, milliseconds);
+            enable_timeout_every(reason, first, milliseconds);
         });
+        reason
     }
-    let _limited = Limited;
-    work()
 }
 
-/// Also on the way of an error.
-struct Limited;
+struct Running<'limit> {
+    reason: c_int,
+    is_exceeded: &'limit Cell<bool>,
+}
 
-impl Drop for Limited {
+impl Drop for Running<'_> {
+    /// Also on the way of an error.
     fn drop(&mut self) {
-        // SAFETY: as above. One that came too late for this work is not for what comes next.
+        // SAFETY: registered.
         unsafe {
-            pg_sys::ffi::pg_guard_ffi_boundary(|| disable_timeout(STATEMENT_TIMEOUT, false));
-            std::ptr::write_volatile(&raw mut pg_sys::QueryCancelPending, 0);
+            pg_sys::ffi::pg_guard_ffi_boundary(|| disable_timeout(self.reason, false));
+        }
+        if IS_EXCEEDED.load(Ordering::Relaxed) {
+            self.is_exceeded.set(true);
+            // SAFETY: a flag. What came too late for this work is not for what comes next.
+            unsafe { std::ptr::write_volatile(&raw mut pg_sys::QueryCancelPending, 0) };
         }
     }
 }

@@ -120,7 +120,7 @@ pub extern "C-unwind" fn posthog_plugins_worker(_argument: pg_sys::Datum) {
         if let Next::Idle { until } = next
             && !woken
         {
-            rest();
+            rest(duties.iter().map(|duty| duty.calls()).sum());
             let longest = Instant::now() + if undecided { DECIDED_IN } else { LONGEST_SLEEP };
             let network = duties.iter().find_map(|duty| duty.network());
             woken = wait::wait(Some(until.map_or(longest, |until| until.min(longest))), network);
@@ -183,12 +183,18 @@ fn is_undecided() -> bool {
         && transaction(c"looking for prepared transactions", catalog::has_prepared) == Some(true)
 }
 
-/// Shows and tells what was done.
-fn rest() {
+/// Tells what was done, and shows what it waits for: calls that are under way, or something to do.
+fn rest(calls: usize) {
+    let (state, activity) = match calls {
+        0 => (pg_sys::BackendState::STATE_IDLE, None),
+        1 => (pg_sys::BackendState::STATE_RUNNING, Some("waiting for 1 call\0".to_owned())),
+        _ => (pg_sys::BackendState::STATE_RUNNING, Some(format!("waiting for {calls} calls\0"))),
+    };
     // SAFETY: outside of any transaction.
     unsafe {
         // Numbers of rows that were added and removed, for autovacuum to see.
         let _ = pg_sys::pgstat_report_stat(true);
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+        let activity = activity.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
+        pg_sys::pgstat_report_activity(state, activity.cast());
     }
 }

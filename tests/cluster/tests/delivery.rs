@@ -617,6 +617,7 @@ fn a_condition_that_never_ends_fails_and_delays_others_for_seconds() {
     all_is_delivered(&mut client);
     let dead: Vec<String> = client.column("SELECT error FROM posthog_plugins.dead_letters");
     assert_eq!(dead, ["the filter failed: it took too long"; 3]);
+    assert!(!cluster.log().contains("failed while"), "the worker was cancelled as a whole");
 }
 
 #[test]

@@ -246,11 +246,9 @@ fn jobs_survive_the_worker_and_the_server() {
                                         now() + interval '8 seconds')",
     );
     wait_until("it is under way", || {
-        client.value(
-            "SELECT activity IS NOT NULL AND count(*) OVER () = 1 FROM posthog_plugins.workers",
-        )
+        let activity = "SELECT activity FROM posthog_plugins.workers";
+        client.column::<Option<String>>(activity) == [Some("waiting for 1 call".to_owned())]
     });
-    std::thread::sleep(Duration::from_millis(500));
     kill(worker);
     wait_until("the server has noticed", || client.simple_query("SELECT 1").is_err());
     let mut client = reconnected(&cluster, "survives");
