@@ -3,8 +3,8 @@
 
 -- Sessions append to one of the two, and consumers read both. The other one is emptied by TRUNCATE when
 -- nobody needs what is in it any more, and then they change places: no row is ever updated or
--- deleted, so there is nothing to vacuum. Compressing events took as long as storing them, so they are
--- as compressed as they came.
+-- deleted, so there is nothing to vacuum. Events that a transaction stores one after the other are one
+-- row, compressed as a whole, for which PostgreSQL's own compression is too slow.
 DO $$
 DECLARE
     half text;
@@ -16,12 +16,13 @@ BEGIN
                  enqueued_at timestamptz NOT NULL,
                  number      bigint      NOT NULL,
                  team_id     integer,
-                 event       jsonb       NOT NULL,
-                 hops        smallint    NOT NULL
+                 hops        smallint    NOT NULL,
+                 events      integer     NOT NULL,
+                 bundle      bytea       NOT NULL
              ) WITH (toast_tuple_target = 8160, autovacuum_enabled = off, toast.autovacuum_enabled = off)',
             half);
         EXECUTE pg_catalog.format(
-            'ALTER TABLE posthog_plugins.%I ALTER COLUMN event SET STORAGE EXTERNAL', half);
+            'ALTER TABLE posthog_plugins.%I ALTER COLUMN bundle SET STORAGE EXTERNAL', half);
         EXECUTE pg_catalog.format(
             'CREATE INDEX %I ON posthog_plugins.%I (xid, number)', half || '_by_place', half);
         EXECUTE pg_catalog.format(
@@ -30,9 +31,15 @@ BEGIN
         EXECUTE pg_catalog.format(
             'COMMENT ON COLUMN posthog_plugins.%I.xid IS %L', half, 'The transaction that stored the event');
         EXECUTE pg_catalog.format(
-            'COMMENT ON COLUMN posthog_plugins.%I.number IS %L', half, 'Counts the events of the transaction');
+            'COMMENT ON COLUMN posthog_plugins.%I.number IS %L', half, 'Of the last event of the row among those of the transaction');
         EXECUTE pg_catalog.format(
-            'COMMENT ON COLUMN posthog_plugins.%I.hops IS %L', half, 'How many captures by plugins have led to it');
+            'COMMENT ON COLUMN posthog_plugins.%I.enqueued_at IS %L', half, 'When its last event was enqueued');
+        EXECUTE pg_catalog.format(
+            'COMMENT ON COLUMN posthog_plugins.%I.hops IS %L', half, 'How many captures by plugins have led to its events');
+        EXECUTE pg_catalog.format(
+            'COMMENT ON COLUMN posthog_plugins.%I.events IS %L', half, 'How many it has');
+        EXECUTE pg_catalog.format(
+            'COMMENT ON COLUMN posthog_plugins.%I.bundle IS %L', half, 'The events, for _unbundled');
     END LOOP;
 END
 $$;

@@ -43,7 +43,7 @@ COMMENT ON VIEW posthog_plugins.consumers IS 'Configs that take stored events: h
 CREATE VIEW posthog_plugins.queue AS
 SELECT half.name,
        half.number = s.half AS is_current,
-       pg_catalog.pg_stat_get_live_tuples(half.relation) AS events,
+       pg_catalog.pg_stat_get_live_tuples(half.relation) AS rows,
        pg_catalog.pg_table_size(half.relation) AS table_size,
        pg_catalog.pg_indexes_size(half.relation) AS index_size
   FROM posthog_plugins.queue_state AS s,
@@ -51,7 +51,7 @@ SELECT half.name,
                (1, 'event_queue_1', 'posthog_plugins.event_queue_1'::regclass))
            AS half (number, name, relation)
  ORDER BY half.number;
-COMMENT ON VIEW posthog_plugins.queue IS 'The two tables of the queue; events are about as many as have not been removed, delivered or not';
+COMMENT ON VIEW posthog_plugins.queue IS 'The two tables of the queue; rows are about as many as have not been removed, of one event or of some that were stored together';
 
 CREATE VIEW posthog_plugins.retries WITH (security_barrier) AS
 SELECT u.id, c.plugin, c.team_id, c.label, u.attempts, u.next_attempt_at, u.error, u.first_failed_at,

@@ -262,6 +262,9 @@ pub enum Error {
     Jsonb(#[from] jsonb::Error),
 
     #[error("{0}")]
+    Bundle(#[from] delivery::Damaged),
+
+    #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
 
     #[error("could not read \"{path}\": {error}")]
@@ -352,7 +355,9 @@ impl Error {
             Error::MovesRow { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::NoKey(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NotASnapshot => Code::ERRCODE_DATA_CORRUPTED,
-            Error::Jsonb(jsonb::Error::Malformed(_)) => Code::ERRCODE_DATA_CORRUPTED,
+            Error::Jsonb(jsonb::Error::Malformed(_)) | Error::Bundle(_) => {
+                Code::ERRCODE_DATA_CORRUPTED
+            }
             Error::Jsonb(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NoOrder(_) | Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,

@@ -5,6 +5,8 @@ use std::cell::OnceCell;
 use jsonb::{Document, Object, Ref};
 use pgrx::pg_sys;
 
+use crate::json::Json;
+
 /// An event that is fetched and decompressed when somebody looks into it. Lives as long as the
 /// memory context of the call.
 pub struct Event<'a> {
@@ -44,17 +46,6 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// A varlena of it, to be stored: what is compressed stays so.
-    pub fn varlena(&self) -> Vec<u8> {
-        // SAFETY: by contract a varlena where there is a datum, of the length that its header says;
-        // one that is stored elsewhere is fetched first.
-        unsafe {
-            let datum = if self.datum.is_null() { to_datum(self.payload()) } else { self.datum };
-            let varlena = pg_sys::detoast_external_attr(datum.cast_mut_ptr());
-            std::slice::from_raw_parts(varlena.cast::<u8>(), pgrx::varsize_any(varlena)).to_vec()
-        }
-    }
-
     pub fn is_object(&self) -> bool {
         let header = self.beginning(HEADER).first_chunk().copied().map(u32::from_ne_bytes);
         header.is_some_and(|header| header & pg_sys::JB_FOBJECT != 0)
@@ -68,6 +59,13 @@ impl<'a> Event<'a> {
     /// Whose it is.
     pub fn distinct_id(&self) -> Option<String> {
         self.text("distinct_id")
+    }
+
+    /// Whether its properties contain these.
+    pub fn has_properties(&self, wanted: &Json) -> jsonb::Result<bool> {
+        let Ref::Object(fields) = Document::new(self.payload())?.root() else { return Ok(false) };
+        let Some(properties) = fields.get("properties")? else { return Ok(false) };
+        properties.contains(&wanted.root()?)
     }
 
     fn text(&self, key: &str) -> Option<String> {

@@ -142,6 +142,43 @@ mod tests {
             .unwrap();
     }
 
+    /// Values of which one contains another now and then.
+    fn small() -> impl Strategy<Value = String> {
+        let leaf =
+            prop::sample::select(&["1", "1.0", "1e2", "100", "-0", "0", "true", "null", r#""a""#]);
+        leaf.prop_map(str::to_owned).prop_recursive(3, 12, 3, |inner| {
+            let member = (prop::sample::select(&["a", "b"]), inner.clone())
+                .prop_map(|(key, value)| format!(r#""{key}":{value}"#));
+            prop_oneof![
+                prop::collection::vec(inner, 0..3).prop_map(|list| format!("[{}]", list.join(","))),
+                prop::collection::vec(member, 0..3)
+                    .prop_map(|list| format!("{{{}}}", list.join(","))),
+            ]
+        })
+    }
+
+    #[pg_test]
+    fn what_contains_another_value_does_so_for_the_server() {
+        let mut runner = TestRunner::new(Config::with_cases(3000));
+        let contained = std::cell::Cell::new(0);
+        runner
+            .run(&(small(), small()), |(value, other)| {
+                // In an object: `@>` says of whole documents that an array contains its scalars.
+                let [value, other] = [value, other].map(|it| format!(r#"{{"properties": {it}}}"#));
+                let expected = Spi::get_one_with_args::<bool>(
+                    "SELECT $1::jsonb @> $2::jsonb",
+                    &[value.as_str().into(), other.as_str().into()],
+                );
+                let [ours, others] = [&value, &other].map(|text| Json::parse(text).unwrap());
+                let contains = ours.root().unwrap().contains(&others.root().unwrap());
+                contained.set(contained.get() + usize::from(contains == Ok(true)));
+                prop_assert_eq!(Ok(contains.ok()), expected, "{} @> {}", value, other);
+                Ok(())
+            })
+            .unwrap();
+        assert!(contained.get() > 100, "{contained:?}");
+    }
+
     #[pg_test]
     fn numbers_become_the_servers_numerics() {
         let mut runner = TestRunner::new(Config::with_cases(2000));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::PgOid;
-use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiResult, SpiTupleTable};
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiCursor, SpiResult, SpiTupleTable};
 
 thread_local! {
     /// PostgreSQL itself plans anew what has become invalid.
@@ -21,6 +21,16 @@ pub fn select<'c>(
 ) -> SpiResult<SpiTupleTable<'c>> {
     let plan = plan(client, sql, arguments)?;
     client.select(&*plan, None, arguments)
+}
+
+/// The same to be fetched piece by piece.
+pub fn cursor<'c>(
+    client: &'c SpiClient<'_>,
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> SpiResult<SpiCursor<'c>> {
+    let plan = plan(client, sql, arguments)?;
+    client.try_open_cursor(&*plan, arguments)
 }
 
 /// Runs a query that tells a number of seconds, such as those until something is due: none if they are

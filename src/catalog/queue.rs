@@ -2,16 +2,17 @@
 
 use std::ffi::CStr;
 
-use delivery::{Cursor, Place, Snapshot, Span};
+use delivery::{Bundle, Cursor, Filter, Place, Snapshot, Span};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
-use pgrx::spi::{SpiClient, SpiResult};
+use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 use serde_json::Value;
 
 use super::consumers::{self, Consumer};
 use super::transaction::{Seen, Transaction};
 use super::{as_owner, plans, with_settings};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::json::Json;
 
 /// The row of queue_state.
@@ -125,26 +126,23 @@ pub fn now(client: &SpiClient<'_>) -> Result<Snapshot> {
 }
 
 const READ: &str = "
-    SELECT q.xid, q.number, q.enqueued_at, q.event, q.hops
-      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.event, a.hops
+    SELECT q.xid, q.number, q.enqueued_at, q.hops, q.bundle
+      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.hops, a.bundle
               FROM posthog_plugins.event_queue_0 AS a
              UNION ALL
-            SELECT b.xid, b.number, b.team_id, b.enqueued_at, b.event, b.hops
+            SELECT b.xid, b.number, b.team_id, b.enqueued_at, b.hops, b.bundle
               FROM posthog_plugins.event_queue_1 AS b) AS q
      WHERE q.xid >= $1 AND q.xid <= $2 AND (q.xid, q.number) > ($3, $4)
        AND pg_catalog.pg_visible_in_snapshot(q.xid, $5)
        AND ($6 IS NULL OR q.team_id = $6)
        AND ($7 IS NULL OR q.enqueued_at >= $7)
-       AND ($8 IS NULL OR q.event ->> 'event' = ANY ($8))
-       AND ($9 IS NULL OR q.event -> 'properties' @> $9)
-       AND ($10 IS NULL
-            OR (pg_catalog.hashint8extended(q.number, pg_catalog.hashtextextended(q.xid::text, 0))
-                & 1048575) < $10 * 1048576)
-     ORDER BY q.xid, q.number
-     LIMIT $11";
+     ORDER BY q.xid, q.number";
+
+/// Rows that are fetched at once: of ordinary events they are as many as a batch has.
+const FETCHED: i64 = 32;
 
 /// Reads what of a batch the consumer has not got, as far as there is room, and whether there may be
-/// more. PostgreSQL leaves long events where they are until they are asked for, one by one.
+/// more.
 pub fn read(
     client: &SpiClient<'_>,
     consumer: &Consumer,
@@ -153,18 +151,12 @@ pub fn read(
 ) -> Result<(Vec<Queued>, bool)> {
     let mut events = Vec::new();
     let Some(batch) = &cursor.batch else { return Ok((events, false)) };
-    let filter = &consumer.filter;
-    let properties = filter.properties.clone();
-    let properties = properties.and_then(|map| Json::parse(&Value::Object(map).to_string()).ok());
-    for span in cursor.spans() {
-        if !room.is_left() {
-            break;
-        }
-        let Span { first, last, after } = span;
+    let wanted = Wanted::new(&consumer.filter);
+    for Span { first, last, after } in cursor.spans() {
         // Before its first event.
         let before = Place { transaction: first - 1, number: i64::MAX };
         let after = after.unwrap_or(before);
-        let arguments: [DatumWithOid<'_>; 11] = [
+        let arguments: [DatumWithOid<'_>; 7] = [
             Transaction(first).into(),
             Transaction(last).into(),
             Transaction(after.transaction).into(),
@@ -172,29 +164,88 @@ pub fn read(
             Seen(&batch.until).into(),
             consumer.team_id.into(),
             consumer.starts_at.into(),
-            filter.events.clone().into(),
-            properties.clone().into(),
-            filter.sample.into(),
-            i64::try_from(room.events).unwrap_or(i64::MAX).into(),
         ];
-        let found = in_order(|| plans::select(client, READ, &arguments))?;
-        for row in found {
-            if !room.is_left() {
-                break;
+        in_order(|| -> Result<()> {
+            let mut bundles = plans::cursor(client, READ, &arguments)?;
+            while room.is_left() {
+                let fetched = bundles.fetch(FETCHED)?;
+                if fetched.is_empty() {
+                    break;
+                }
+                for row in fetched {
+                    if !room.is_left() {
+                        break;
+                    }
+                    take(row, after, &wanted, &mut room, &mut events)?;
+                }
             }
-            let (transaction, number) = (row.get::<Transaction>(1)?, row.get(2)?);
-            let (Some(Transaction(transaction)), Some(number)) = (transaction, number) else {
-                continue;
-            };
-            let (Some(enqueued_at), Some(event)) = (row.get(3)?, row.get(4)?) else { continue };
-            let origin = Origin::Queue(Place { transaction, number });
-            let hops = hops(row.get(5)?);
-            let queued = Queued { origin, enqueued_at, event, hops };
-            room.take(&queued);
-            events.push(queued);
-        }
+            Ok(())
+        })?;
     }
     Ok((events, !room.is_left()))
+}
+
+/// Takes what comes after a place out of a bundle, as far as there is room.
+fn take(
+    row: SpiHeapTupleData<'_>,
+    after: Place,
+    wanted: &Wanted<'_>,
+    room: &mut Room,
+    events: &mut Vec<Queued>,
+) -> Result<()> {
+    let (transaction, last) = (row.get::<Transaction>(1)?, row.get::<i64>(2)?);
+    let (enqueued_at, hops) = (row.get(3)?, hops(row.get(4)?));
+    let (Some(Transaction(transaction)), Some(last), Some(enqueued_at), Some(bundle)) =
+        (transaction, last, enqueued_at, row.get::<&[u8]>(5)?)
+    else {
+        return Ok(());
+    };
+    let bundle = Bundle::unpack(bundle)?;
+    for (number, payload) in (last - bundle.len() as i64 + 1..).zip(bundle.payloads()) {
+        let place = Place { transaction, number };
+        if place <= after || !wanted.has(place, payload) {
+            continue;
+        }
+        if !room.is_left() {
+            break;
+        }
+        let event = Json(payload.to_vec());
+        let queued = Queued { origin: Origin::Queue(place), enqueued_at, event, hops };
+        room.take(&queued);
+        events.push(queued);
+    }
+    Ok(())
+}
+
+/// What of a consumer's filter is looked at while reading.
+struct Wanted<'f> {
+    filter: &'f Filter,
+    properties: Option<Json>,
+}
+
+impl<'f> Wanted<'f> {
+    fn new(filter: &'f Filter) -> Self {
+        let properties = filter.properties.clone();
+        let properties =
+            properties.and_then(|map| Json::parse(&Value::Object(map).to_string()).ok());
+        Wanted { filter, properties }
+    }
+
+    fn has(&self, place: Place, payload: &[u8]) -> bool {
+        let Filter { events, sample, .. } = self.filter;
+        sample.is_none_or(|part| place.luck() < part)
+            && events.as_ref().is_none_or(|names| {
+                Event::of_payload(payload).name().is_some_and(|name| names.contains(&name))
+            })
+            && self.properties.as_ref().is_none_or(|properties| {
+                Event::of_payload(payload).has_properties(properties).unwrap_or_default()
+            })
+    }
+}
+
+/// The events of a row of the queue.
+pub fn unbundled(bundle: &[u8]) -> Result<Vec<Json>> {
+    Ok(Bundle::unpack(bundle)?.payloads().map(|payload| Json(payload.to_vec())).collect())
 }
 
 /// As the tables have it.
@@ -203,11 +254,13 @@ pub fn hops(stored: Option<i16>) -> u8 {
 }
 
 const COUNT: &str = "
-    SELECT pg_catalog.count(*), pg_catalog.min(q.enqueued_at)
-      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at
+    SELECT pg_catalog.sum(CASE WHEN q.xid = $4 AND pg_catalog.pg_visible_in_snapshot(q.xid, $3)
+                               THEN LEAST(q.events, q.number - $5) ELSE q.events END)::bigint,
+           pg_catalog.min(q.enqueued_at)
+      FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.events
               FROM posthog_plugins.event_queue_0 AS a
              UNION ALL
-            SELECT b.xid, b.number, b.team_id, b.enqueued_at
+            SELECT b.xid, b.number, b.team_id, b.enqueued_at, b.events
               FROM posthog_plugins.event_queue_1 AS b) AS q
      WHERE q.xid >= $1 AND q.xid <= $2
        AND NOT COALESCE(pg_catalog.pg_visible_in_snapshot(q.xid, $3)

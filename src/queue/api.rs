@@ -76,6 +76,12 @@ fn _waiting() -> Result<
     Ok(TableIterator::new(rows))
 }
 
+/// The events of a row of the queue, for whoever wants to see what waits.
+#[pg_extern(schema = "posthog_plugins", immutable, parallel_safe, strict, requires = [api::posthog_plugins])]
+fn _unbundled(bundle: &[u8]) -> Result<SetOfIterator<'static, Json>, ErrorReport> {
+    Ok(SetOfIterator::new(queue::unbundled(bundle)?))
+}
+
 /// Behind the view `consumers`: the latency, in seconds, that a part of the deliveries did not exceed.
 #[pg_extern(schema = "posthog_plugins", immutable, parallel_safe, requires = [api::posthog_plugins])]
 fn _latency(latencies: Vec<f64>, part: f64) -> Option<f64> {

@@ -6,12 +6,15 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use super::pending::Row;
+use super::pending::Bundled;
+use crate::event::to_datum;
 
-const COLUMNS: usize = 6;
+const COLUMNS: usize = 7;
 
 /// Of the index: the first and the third.
 const KEYS: [usize; 2] = [0, 2];
+
+const TEAM: usize = 3;
 
 const TABLES: [&std::ffi::CStr; 2] = [c"event_queue_0", c"event_queue_1"];
 const INDEXES: [&std::ffi::CStr; 2] = [c"event_queue_0_by_place", c"event_queue_1_by_place"];
@@ -21,9 +24,8 @@ thread_local! {
     static OURS: Cell<[pg_sys::Oid; 2]> = const { Cell::new([pg_sys::InvalidOid; 2]) };
 }
 
-/// Appends rows to a half of the queue, numbered after those that the transaction has written.
-/// Nowhere, if the extension has just been dropped.
-pub fn append(half: usize, written: i64, rows: Vec<Row>) {
+/// Appends events to a half of the queue. Nowhere, if the extension has just been dropped.
+pub fn append(half: usize, bundles: Vec<Bundled>) {
     // SAFETY: a transaction is running that may write; what is opened and pushed is closed and popped
     // again, or by the transaction's abort after an error.
     unsafe {
@@ -39,7 +41,7 @@ pub fn append(half: usize, written: i64, rows: Vec<Row>) {
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
         let before = pg_sys::MemoryContextSwitchTo(memory);
-        insert(table, index, written, &rows);
+        insert(table, index, bundles);
         pg_sys::MemoryContextSwitchTo(before);
         pg_sys::MemoryContextDelete(memory);
         pg_sys::index_close(index, pg_sys::RowExclusiveLock as i32);
@@ -52,29 +54,37 @@ pub fn append(half: usize, written: i64, rows: Vec<Row>) {
 /// # Safety
 /// The table is a half of the queue and the index is its own; both are open. What is allocated goes
 /// with the current memory context.
-unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, written: i64, rows: &[Row]) {
+unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, bundles: Vec<Bundled>) {
     // SAFETY: by contract; each row has a value for every column, and each slot holds a row.
     unsafe {
         let transaction = pg_sys::GetTopFullTransactionId().value;
         let descriptor = (*table).rd_att;
-        let mut keys = Vec::with_capacity(rows.len());
-        let mut slots = Vec::with_capacity(rows.len());
-        for (row, number) in rows.iter().zip(written + 1..) {
-            let mut values: [pg_sys::Datum; COLUMNS] = [
-                transaction.into(),
-                row.enqueued_at.into(),
-                number.into(),
-                row.team_id.unwrap_or_default().into(),
-                aligned(&row.event),
-                i16::from(row.hops).into(),
-            ];
-            let mut nulls = [false, false, false, row.team_id.is_none(), false, false];
-            let tuple =
-                pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-            let slot =
-                pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsHeapTuple);
-            slots.push(pg_sys::ExecStoreHeapTuple(tuple, slot, false));
-            keys.push(KEYS.map(|column| values[column]));
+        let mut keys = Vec::with_capacity(bundles.len());
+        let mut slots = Vec::with_capacity(bundles.len());
+        for Bundled { team_id, hops, events, number, until, .. } in bundles {
+            let mut number = number - events.len() as i64;
+            for packed in events.pack() {
+                number += packed.events as i64;
+                let mut values: [pg_sys::Datum; COLUMNS] = [
+                    transaction.into(),
+                    until.into(),
+                    number.into(),
+                    team_id.unwrap_or_default().into(),
+                    i16::from(hops).into(),
+                    (packed.events as i32).into(),
+                    to_datum(&packed.bytes),
+                ];
+                let mut nulls = [false; COLUMNS];
+                nulls[TEAM] = team_id.is_none();
+                let tuple =
+                    pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+                let slot = pg_sys::MakeSingleTupleTableSlot(
+                    descriptor,
+                    &raw const pg_sys::TTSOpsHeapTuple,
+                );
+                slots.push(pg_sys::ExecStoreHeapTuple(tuple, slot, false));
+                keys.push(KEYS.map(|column| values[column]));
+            }
         }
         let command = pg_sys::GetCurrentCommandId(true);
         let (first, count) = (slots.as_mut_ptr(), slots.len() as i32);
@@ -99,16 +109,6 @@ unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, written: i64,
             );
             pg_sys::ExecDropSingleTupleTableSlot(slot);
         }
-    }
-}
-
-/// A copy of a varlena where PostgreSQL may look into it, in the current memory context.
-fn aligned(varlena: &[u8]) -> pg_sys::Datum {
-    // SAFETY: palloc gives as many bytes or raises an error; all of them are written.
-    unsafe {
-        let copy = pg_sys::palloc(varlena.len()).cast::<u8>();
-        std::ptr::copy_nonoverlapping(varlena.as_ptr(), copy, varlena.len());
-        pg_sys::Datum::from(copy)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 
+use delivery::Bundle;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -15,32 +16,73 @@ use crate::{cause, worker};
 /// What is held of a savepoint. A hundred ordinary events: more make writing no faster.
 const MOST_BYTES: usize = 256 << 10;
 
-/// What an event takes besides itself.
-const ROW_BYTES: usize = 64;
+/// What a bundle takes besides its events.
+const BUNDLE_BYTES: usize = 128;
 
-/// An event that is to be appended.
-pub struct Row {
-    pub enqueued_at: pg_sys::TimestampTz,
+/// Events that are enqueued within this time, in microseconds, have one time.
+const AT_ONCE: pg_sys::TimestampTz = 100_000;
+
+/// Events, one after the other, that are appended together.
+pub struct Bundled {
     pub team_id: Option<i32>,
-    /// A varlena.
-    pub event: Vec<u8>,
-    /// How many captures have led to it.
+    /// How many captures have led to them.
     pub hops: u8,
+    pub events: Bundle,
+    /// The last one's among the events of the transaction.
+    pub number: i64,
+    /// When the first was enqueued, and the last.
+    since: pg_sys::TimestampTz,
+    pub until: pg_sys::TimestampTz,
+}
+
+impl Bundled {
+    /// Of one event.
+    fn new(team_id: Option<i32>, number: i64, payload: &[u8]) -> Self {
+        // SAFETY: reads a clock.
+        let now = unsafe { pg_sys::GetCurrentTimestamp() };
+        let mut events = Bundle::default();
+        events.push(payload);
+        Bundled { team_id, hops: cause::depth(), events, number, since: now, until: now }
+    }
+
+    /// Whether those come next, and there is room for them.
+    fn takes(&self, next: &Bundled) -> bool {
+        self.number + next.events.len() as i64 == next.number
+            && (self.team_id, self.hops) == (next.team_id, next.hops)
+            && next.until - self.since <= AT_ONCE
+            && self.events.has_room(&next.events)
+    }
 }
 
 /// The events of one savepoint.
 struct Level {
     id: pg_sys::SubTransactionId,
-    rows: Vec<Row>,
+    bundles: Vec<Bundled>,
     bytes: usize,
+}
+
+impl Level {
+    fn add(&mut self, next: Bundled) {
+        self.bytes += next.events.bytes();
+        match self.bundles.last_mut().filter(|last| last.takes(&next)) {
+            Some(last) => {
+                last.events.append(next.events);
+                (last.number, last.until) = (next.number, next.until);
+            }
+            None => {
+                self.bytes += BUNDLE_BYTES;
+                self.bundles.push(next);
+            }
+        }
+    }
 }
 
 #[derive(Default)]
 struct Pending {
     /// The innermost last.
     levels: Vec<Level>,
-    /// How many the transaction has written, rolled back or not.
-    written: i64,
+    /// How many events the transaction has enqueued, rolled back or not.
+    enqueued: i64,
     half: usize,
 }
 
@@ -52,18 +94,17 @@ thread_local! {
 pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
     let state = state::get()?;
     let level = level();
-    // SAFETY: reads a clock.
-    let enqueued_at = unsafe { pg_sys::GetCurrentTimestamp() };
-    let row = Row { enqueued_at, team_id, event: event.varlena(), hops: cause::depth() };
+    let payload = event.payload();
     worker::wake_at_commit();
     PENDING.with_borrow_mut(|pending| {
         pending.half = state.half;
+        pending.enqueued += 1;
+        let next = Bundled::new(team_id, pending.enqueued, payload);
         if pending.levels.last().is_none_or(|last| last.id != level) {
-            pending.levels.push(Level { id: level, rows: Vec::new(), bytes: 0 });
+            pending.levels.push(Level { id: level, bundles: Vec::new(), bytes: 0 });
         }
         if let Some(last) = pending.levels.last_mut() {
-            last.bytes += ROW_BYTES + row.event.len();
-            last.rows.push(row);
+            last.add(next);
         }
     });
     Ok(())
@@ -84,13 +125,11 @@ pub fn relieve() {
 fn write_last() {
     // Not borrowed meanwhile: an error that ends the session would come back here.
     let taken = PENDING.with_borrow_mut(|pending| {
-        let rows = pending.levels.pop()?.rows;
-        let written = pending.written;
-        pending.written += rows.len() as i64;
-        Some((pending.half, written, rows))
+        let bundles = pending.levels.pop()?.bundles;
+        Some((pending.half, bundles))
     });
-    if let Some((half, written, rows)) = taken {
-        append::append(half, written, rows);
+    if let Some((half, bundles)) = taken {
+        append::append(half, bundles);
     }
 }
 
@@ -107,12 +146,9 @@ impl Pending {
 
     /// What a savepoint has enqueued is now its parent's.
     fn release(&mut self, from: pg_sys::SubTransactionId, to: pg_sys::SubTransactionId) {
-        let Some(mut last) = self.levels.pop_if(|last| last.id == from) else { return };
+        let Some(last) = self.levels.pop_if(|last| last.id == from) else { return };
         match self.levels.last_mut().filter(|level| level.id == to) {
-            Some(parent) => {
-                parent.rows.append(&mut last.rows);
-                parent.bytes += last.bytes;
-            }
+            Some(parent) => last.bundles.into_iter().for_each(|bundle| parent.add(bundle)),
             None => self.levels.push(Level { id: to, ..last }),
         }
     }

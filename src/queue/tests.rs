@@ -19,6 +19,10 @@ mod tests {
         claim::claim(config_id).then(|| consumer::find(config_id).unwrap()).flatten()
     }
 
+    /// A text for each `n` that takes as much room as it is long.
+    const CHANCE: &str =
+        "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 30 + 0 * n))";
+
     fn room(events: i32) -> Room {
         Room { events: events as usize, bytes: 1 << 20 }
     }
@@ -287,14 +291,13 @@ mod tests {
     fn the_queue_is_emptied_when_nobody_needs_it() {
         let sessions = Sessions::new("queue_rotation");
         let rotate = |session: &str| sessions.value(session, "SELECT tests.rotate()");
-        let count = "SELECT concat_ws(' ', (SELECT count(*) FROM posthog_plugins.event_queue_0),
-                                           (SELECT count(*) FROM posthog_plugins.event_queue_1))";
+        let count = "SELECT concat_ws(' ', (SELECT COALESCE(sum(events), 0) FROM posthog_plugins.event_queue_0),
+                                           (SELECT COALESCE(sum(events), 0) FROM posthog_plugins.event_queue_1))";
         let fill = |prefix: &str| {
             sessions.run(
                 "a",
                 &format!(
-                    "INSERT INTO events SELECT '{prefix}' || repeat('x', 1000)
-                   FROM generate_series(1, 100)"
+                    "INSERT INTO events SELECT '{prefix}' || {CHANCE} FROM generate_series(1, 100) AS n"
                 ),
             );
         };
@@ -348,7 +351,7 @@ mod tests {
         sessions.run("a", "DO $$ BEGIN PERFORM posthog_plugins.enable('one', 1); END $$");
         sessions.run(
             "a",
-            "INSERT INTO events SELECT repeat('x', 1000), 1 FROM generate_series(1, 100)",
+            &format!("INSERT INTO events SELECT {CHANCE}, 1 FROM generate_series(1, 100) AS n"),
         );
         assert_eq!(sessions.take("c", 1000, "delivered").split(',').count(), 100);
         assert_eq!(sessions.value("c", "SELECT tests.rotate()"), "Switched");

@@ -12,6 +12,21 @@ pub struct Place {
     pub number: i64,
 }
 
+impl Place {
+    /// Some number from 0 to 1, always the same for an event: two steps of SplitMix64.
+    pub fn luck(self) -> f64 {
+        let step = |state: u64| {
+            let bits = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bits ^ (bits >> 31)
+        };
+        // As many bits as a double holds.
+        (step(step(self.transaction) ^ self.number.cast_unsigned()) >> 11) as f64
+            / (1_u64 << 53) as f64
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// What it sees is done.

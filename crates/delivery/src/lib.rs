@@ -3,6 +3,7 @@
 //! task runs.
 
 mod backoff;
+mod bundle;
 mod cursor;
 mod filter;
 mod order;
@@ -13,6 +14,7 @@ mod snapshot;
 mod tick;
 
 pub use backoff::Backoff;
+pub use bundle::{Bundle, Damaged, Packed};
 pub use cursor::{Batch, Cursor, Place, Span};
 pub use filter::Filter;
 pub use order::{Order, Turn};

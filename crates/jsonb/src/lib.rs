@@ -23,6 +23,7 @@
 //! writes objects that all have the same keys. [`diff`] compares two documents.
 
 mod container;
+mod contains;
 mod decimal;
 mod diff;
 mod emit;

@@ -42,6 +42,12 @@ impl<'a> Number<'a> {
         self.varlena
     }
 
+    /// Whether both have the same value, however many decimal places they show.
+    pub fn is_equal(&self, other: &Number<'_>) -> bool {
+        let parts = |number: &Number<'_>| (number.header.negative, number.header.weight);
+        parts(self) == parts(other) && self.digits == other.digits
+    }
+
     /// The nearest `f64`, as parsing the decimal text gives it; beyond its range an infinity.
     pub fn to_f64(&self) -> f64 {
         self.exact_f64().unwrap_or_else(|| self.parsed_f64())

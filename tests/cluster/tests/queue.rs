@@ -17,14 +17,19 @@ const MARKS_AND_CONSUMES: &str = "
 
 const CONSUMES: &str = "export function onEvent() {}";
 
+/// What is in the queue, in its order.
+const QUEUED: &str = "
+    CREATE VIEW queued AS
+    SELECT q.xid, q.number - q.events + e.place AS number, q.team_id, e.event
+      FROM (SELECT * FROM posthog_plugins.event_queue_0
+             UNION ALL SELECT * FROM posthog_plugins.event_queue_1) AS q
+     CROSS JOIN LATERAL posthog_plugins._unbundled(q.bundle) WITH ORDINALITY AS e (event, place)
+     ORDER BY 1, 2";
+
 fn database(cluster: &Cluster, name: &str) -> Client {
     let mut client = cluster.create_database(name);
     client.add_plugin("consumer", MARKS_AND_CONSUMES);
-    client.run(
-        "CREATE VIEW queued AS
-            SELECT * FROM posthog_plugins.event_queue_0
-             UNION ALL SELECT * FROM posthog_plugins.event_queue_1 ORDER BY xid, number",
-    );
+    client.run(QUEUED);
     client
 }
 
@@ -183,6 +188,52 @@ fn partitions_enqueue_whatever_way_a_row_comes() {
 }
 
 #[test]
+fn events_of_a_transaction_are_in_order_whatever_savepoints_and_teams_they_are_of() {
+    let cluster = Cluster::start();
+    let mut client = cluster.create_database("savepoints");
+    client.add_plugin("consumer", CONSUMES);
+    client.run(QUEUED);
+    // More than is held back at a time is stored in a savepoint, while what came before is held back.
+    let store = |first: i32, last: i32| {
+        format!(
+            "INSERT INTO events
+             SELECT n, CASE WHEN n % 100 < 50 THEN n % 2 END, repeat(md5(n::text), 20)
+               FROM generate_series({first}, {last}) AS n;"
+        )
+    };
+    client.run(
+        "CREATE TABLE events (id int, team_id int, text text);
+         SELECT posthog_plugins.attach('events')",
+    );
+    client.run(
+        &[
+            "BEGIN;",
+            &store(1, 10),
+            "SAVEPOINT one;",
+            &store(11, 1000),
+            "SAVEPOINT two;",
+            &store(-9, 0),
+            "ROLLBACK TO two;",
+            "SAVEPOINT three;",
+            &store(1001, 1010),
+            "RELEASE one;",
+            &store(1011, 1020),
+            "COMMIT",
+        ]
+        .concat(),
+    );
+    let ids: Vec<i32> = client.column("SELECT (event ->> 'id')::int FROM queued");
+    assert_eq!(ids, (1..=1020).collect::<Vec<_>>());
+    assert!(client.value::<bool>(
+        "SELECT bool_and(team_id IS NOT DISTINCT FROM (event ->> 'team_id')::int) FROM queued"
+    ));
+    // Those of one team, one after the other, are one row.
+    let rows: i64 = client.value("SELECT count(*) FROM posthog_plugins.event_queue_0");
+    assert!((500..700).contains(&rows), "{rows}");
+    assert_eq!(depth(&mut client), 1020);
+}
+
+#[test]
 fn nothing_is_enqueued_while_nobody_consumes() {
     let cluster = Cluster::start();
     let mut client = cluster.create_database("nobody");
@@ -190,9 +241,9 @@ fn nothing_is_enqueued_while_nobody_consumes() {
     client.run(
         "CREATE TABLE events (event text, team_id int);
          SELECT posthog_plugins.attach('events');
-         CREATE VIEW queued AS SELECT * FROM posthog_plugins.event_queue_0 ORDER BY xid, number;
          INSERT INTO events VALUES ('a', 1)",
     );
+    client.run(QUEUED);
     assert_eq!(client.value::<i64>("SELECT count(*) FROM queued"), 0);
     // In another session, which is told.
     let mut other = cluster.connect("nobody");
@@ -257,7 +308,7 @@ fn whoever_may_insert_enqueues_and_sees_nothing_of_it() {
         "SELECT posthog_plugins.enqueue('{}')",
         "SELECT * FROM posthog_plugins.event_queue_0",
         "SELECT * FROM posthog_plugins.consumers",
-        "INSERT INTO posthog_plugins.event_queue_0 VALUES ('3', now(), 1, 1, '{}')",
+        "INSERT INTO posthog_plugins.event_queue_0 VALUES ('3', now(), 1, 1, 0, 1, '')",
     ] {
         assert_eq!(app.refusal(attempt), SqlState::INSUFFICIENT_PRIVILEGE, "{attempt}");
     }
