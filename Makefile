@@ -53,8 +53,8 @@ bench-check: ## Fails if an event takes 5 % more instructions than noted; ARGS=a
 soak: build ## Delivers for ten minutes, and fails if memory or the queue grow; MINUTES=60
 	scripts/bench soak $(or $(MINUTES),10)
 
-backlog: build ## Measures how large the queue gets with 10,000,000 events; EVENTS=1000000
-	scripts/bench backlog $(or $(EVENTS),10000000)
+backlog: build ## Measures how large the queue gets with 10,000,000 events; EVENTS=1000000 STILL=3600
+	scripts/bench backlog $(or $(EVENTS),10000000) $(or $(STILL),0)
 
 regress-accept: build ## Takes over what the regress files print as what is expected
 	REGRESS_ACCEPT=1 scripts/test --test regress

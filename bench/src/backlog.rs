@@ -25,7 +25,8 @@ struct Phase {
     depth: i64,
 }
 
-pub fn run(events: u64) {
+/// The consumer that stands still does so for this time at least.
+pub fn run(events: u64, still: Duration) {
     let cluster =
         preloaded(&[("shared_buffers", "'512MB'"), ("max_wal_size", "'8GB'"), ("jit", "off")]);
     let mut client = cluster.create_database("backlog");
@@ -34,39 +35,43 @@ pub fn run(events: u64) {
     }
     worker_is_up(&mut client);
     let share = events / 5;
-    let mut phases = vec![phase(&cluster, "nobody is in the way", share)];
+    let mut phases = vec![phase(&cluster, "nobody is in the way", share, AT_ONCE)];
 
     let mut reader = cluster.connect("backlog");
     reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM posthog_plugins.queue");
-    phases.push(phase(&cluster, "a transaction that reads stays open", share));
+    phases.push(phase(&cluster, "a transaction that reads stays open", share, AT_ONCE));
     reader.run("COMMIT");
 
     let mut writer = cluster.connect("backlog");
     writer.run("BEGIN");
     // More than a session holds back until it commits.
     (0..5).for_each(|_| enqueue(&mut writer));
-    phases.push(phase(&cluster, "a transaction that has stored events stays open", share));
+    let name = "a transaction that has stored events stays open";
+    phases.push(phase(&cluster, name, share, AT_ONCE));
     writer.run("COMMIT");
 
     // One in a thousand seconds: it stands still.
     client.run(r#"SELECT posthog_plugins.set_filter('two', '{"rate": 0.001}')"#);
-    phases.push(phase(&cluster, "one of two consumers stands still", share));
+    phases.push(phase(&cluster, "one of two consumers stands still", share, still));
     client.run("SELECT posthog_plugins.set_filter('two', NULL)");
     let begin = Instant::now();
     catch_up(&mut client);
     println!("it caught up in {:.0} s\n", begin.elapsed().as_secs_f64());
-    phases.push(phase(&cluster, "it goes on", share));
+    phases.push(phase(&cluster, "it goes on", share, AT_ONCE));
     report(&phases);
 }
 
-/// Stores events as fast as it goes, and waits until they are delivered to whom they can be.
-fn phase(cluster: &Cluster, name: &'static str, events: u64) -> Phase {
+/// As fast as it goes.
+const AT_ONCE: Duration = Duration::ZERO;
+
+/// Stores events over some time, and waits until they are delivered to whom they can be.
+fn phase(cluster: &Cluster, name: &'static str, events: u64, over: Duration) -> Phase {
     eprintln!("{name}");
     let begin = Instant::now();
     let mut client = cluster.connect("backlog");
     let (mut queue, mut index) = ((0, 0), (0, 0));
     thread::scope(|scope| {
-        let storing = scope.spawn(|| store(cluster, events));
+        let storing = scope.spawn(|| store(cluster, events, over));
         while !storing.is_finished() {
             thread::sleep(SAMPLED_EVERY);
             sample(&mut client, &mut queue, &mut index);
@@ -80,9 +85,15 @@ fn phase(cluster: &Cluster, name: &'static str, events: u64) -> Phase {
     Phase { name, events, took: begin.elapsed(), queue, index, depth }
 }
 
-fn store(cluster: &Cluster, events: u64) {
+fn store(cluster: &Cluster, events: u64, over: Duration) {
     let mut client = cluster.connect("backlog");
-    (0..events.div_ceil(ROWS)).for_each(|_| enqueue(&mut client));
+    let transactions = events.div_ceil(ROWS);
+    let begin = Instant::now();
+    for number in 0..transactions {
+        let due = over.mul_f64((number + 1) as f64 / transactions as f64);
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+        enqueue(&mut client);
+    }
 }
 
 fn enqueue(client: &mut Client) {

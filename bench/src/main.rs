@@ -23,6 +23,7 @@ mod soak;
 mod start;
 
 use std::fs;
+use std::time::Duration;
 
 use cluster::repository;
 
@@ -35,7 +36,10 @@ fn main() {
         arguments.get(place).map(|it| it.parse().expect("a number"))
     };
     match arguments.first().map(String::as_str) {
-        Some("backlog") => backlog::run(number(1).unwrap_or(10e6) as u64),
+        Some("backlog") => {
+            let still = Duration::from_secs_f64(number(2).unwrap_or_default());
+            backlog::run(number(1).unwrap_or(10e6) as u64, still);
+        }
         Some("soak") => soak::run(number(1).unwrap_or(10.0)),
         _ => measure(&arguments),
     }

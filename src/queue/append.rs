@@ -61,14 +61,14 @@ unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, bundles: Vec<
         let descriptor = (*table).rd_att;
         let mut keys = Vec::with_capacity(bundles.len());
         let mut slots = Vec::with_capacity(bundles.len());
-        for Bundled { team_id, hops, events, number, until, .. } in bundles {
-            let mut number = number - events.len() as i64;
+        for Bundled { team_id, hops, number, events, until, .. } in bundles {
+            let mut last = number - 1;
             for packed in events.pack() {
-                number += packed.events as i64;
+                last += packed.events as i64;
                 let mut values: [pg_sys::Datum; COLUMNS] = [
                     transaction.into(),
                     until.into(),
-                    number.into(),
+                    last.into(),
                     team_id.unwrap_or_default().into(),
                     i16::from(hops).into(),
                     (packed.events as i32).into(),

@@ -27,30 +27,29 @@ pub struct Bundled {
     pub team_id: Option<i32>,
     /// How many captures have led to them.
     pub hops: u8,
-    pub events: Bundle,
-    /// The last one's among the events of the transaction.
+    /// The first one's among the events of the transaction.
     pub number: i64,
+    pub events: Bundle,
     /// When the first was enqueued, and the last.
     since: pg_sys::TimestampTz,
     pub until: pg_sys::TimestampTz,
 }
 
 impl Bundled {
-    /// Of one event.
-    fn new(team_id: Option<i32>, number: i64, payload: &[u8]) -> Self {
+    /// For an event that is enqueued now.
+    fn new(team_id: Option<i32>, number: i64) -> Self {
         // SAFETY: reads a clock.
         let now = unsafe { pg_sys::GetCurrentTimestamp() };
-        let mut events = Bundle::default();
-        events.push(payload);
-        Bundled { team_id, hops: cause::depth(), events, number, since: now, until: now }
+        let (hops, events) = (cause::depth(), Bundle::default());
+        Bundled { team_id, hops, number, events, since: now, until: now }
     }
 
-    /// Whether those come next, and there is room for them.
-    fn takes(&self, next: &Bundled) -> bool {
-        self.number + next.events.len() as i64 == next.number
+    /// Whether those come next, and there is room for so many bytes of them.
+    fn takes(&self, next: &Bundled, bytes: usize) -> bool {
+        self.number + self.events.len() as i64 == next.number
             && (self.team_id, self.hops) == (next.team_id, next.hops)
             && next.until - self.since <= AT_ONCE
-            && self.events.has_room(&next.events)
+            && self.events.has_room(bytes)
     }
 }
 
@@ -62,18 +61,30 @@ struct Level {
 }
 
 impl Level {
-    fn add(&mut self, next: Bundled) {
-        self.bytes += next.events.bytes();
-        match self.bundles.last_mut().filter(|last| last.takes(&next)) {
-            Some(last) => {
-                last.events.append(next.events);
-                (last.number, last.until) = (next.number, next.until);
-            }
+    /// Adds an event, for which a bundle is ready.
+    fn add(&mut self, bundle: Bundled, payload: &[u8]) {
+        self.open(bundle, payload.len()).events.push(payload);
+        self.bytes += payload.len();
+    }
+
+    /// Adds those of a savepoint that is over.
+    fn append(&mut self, mut bundle: Bundled) {
+        let events = std::mem::take(&mut bundle.events);
+        let bytes = events.bytes();
+        self.open(bundle, bytes).events.append(events);
+        self.bytes += bytes;
+    }
+
+    /// Where the next events go, if not into the bundle that is ready for them.
+    fn open(&mut self, next: Bundled, bytes: usize) -> &mut Bundled {
+        let bundle = match self.bundles.pop_if(|last| last.takes(&next, bytes)) {
+            Some(last) => Bundled { until: next.until, ..last },
             None => {
                 self.bytes += BUNDLE_BYTES;
-                self.bundles.push(next);
+                next
             }
-        }
+        };
+        self.bundles.push_mut(bundle)
     }
 }
 
@@ -99,12 +110,12 @@ pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
     PENDING.with_borrow_mut(|pending| {
         pending.half = state.half;
         pending.enqueued += 1;
-        let next = Bundled::new(team_id, pending.enqueued, payload);
+        let bundle = Bundled::new(team_id, pending.enqueued);
         if pending.levels.last().is_none_or(|last| last.id != level) {
             pending.levels.push(Level { id: level, bundles: Vec::new(), bytes: 0 });
         }
         if let Some(last) = pending.levels.last_mut() {
-            last.add(next);
+            last.add(bundle, payload);
         }
     });
     Ok(())
@@ -148,7 +159,7 @@ impl Pending {
     fn release(&mut self, from: pg_sys::SubTransactionId, to: pg_sys::SubTransactionId) {
         let Some(last) = self.levels.pop_if(|last| last.id == from) else { return };
         match self.levels.last_mut().filter(|level| level.id == to) {
-            Some(parent) => last.bundles.into_iter().for_each(|bundle| parent.add(bundle)),
+            Some(parent) => last.bundles.into_iter().for_each(|bundle| parent.append(bundle)),
             None => self.levels.push(Level { id: to, ..last }),
         }
     }

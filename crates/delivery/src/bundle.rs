@@ -5,9 +5,9 @@ use std::fmt;
 
 use lz4_flex::block;
 
-/// What a bundle takes at most before it is compressed, unless a single event takes more. A larger one
-/// would not become smaller for it.
-const MOST_BYTES: usize = 16 << 10;
+/// What a bundle takes at most before it is compressed, unless a single event takes more. Larger ones
+/// would hardly be smaller for each event.
+const MOST_BYTES: usize = 32 << 10;
 
 /// What is stored of a bundle at most, unless a single event takes more: it is in one page of a table.
 const MOST_STORED: usize = 8000;
@@ -65,9 +65,9 @@ impl Bundle {
         self.bytes.len()
     }
 
-    /// Whether those still go into it.
-    pub fn has_room(&self, more: &Bundle) -> bool {
-        self.bytes.len() + more.bytes.len() <= MOST_BYTES
+    /// Whether so many bytes more still go into it.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.len() + bytes <= MOST_BYTES
     }
 
     /// Adds what comes next.
@@ -228,7 +228,7 @@ mod tests {
     fn a_long_event_is_alone() {
         let long = noise(100_000, 1);
         let bundle = bundle(&[long.clone()]);
-        assert!(!bundle.has_room(&Bundle::default()));
+        assert!(!bundle.has_room(0));
         let packed = bundle.pack();
         assert_eq!(packed.len(), 1);
         assert_eq!(unpacked(&packed), [long]);
@@ -251,7 +251,7 @@ mod tests {
             let mut bundles = vec![Bundle::default()];
             for payload in &payloads {
                 let next = bundle(std::slice::from_ref(payload));
-                match bundles.last_mut().filter(|last| last.has_room(&next)) {
+                match bundles.last_mut().filter(|last| last.has_room(next.bytes())) {
                     Some(last) => last.append(next),
                     None => bundles.push(next),
                 }
