@@ -29,7 +29,7 @@ BEGIN
             'COMMENT ON TABLE posthog_plugins.%I IS %L', half,
             'Stored events that consumers have yet to get, or have got lately');
         EXECUTE pg_catalog.format(
-            'COMMENT ON COLUMN posthog_plugins.%I.xid IS %L', half, 'The transaction that stored the event');
+            'COMMENT ON COLUMN posthog_plugins.%I.xid IS %L', half, 'The transaction that stored the events');
         EXECUTE pg_catalog.format(
             'COMMENT ON COLUMN posthog_plugins.%I.number IS %L', half, 'Of the last event of the row among those of the transaction');
         EXECUTE pg_catalog.format(

@@ -264,6 +264,9 @@ pub enum Error {
     #[error("{0}")]
     Bundle(#[from] delivery::Damaged),
 
+    #[error("stored events of transaction {}, up to number {}, are damaged", .0.transaction, .0.number)]
+    Damaged(delivery::Place),
+
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
 
@@ -355,7 +358,7 @@ impl Error {
             Error::MovesRow { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::NoKey(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NotASnapshot => Code::ERRCODE_DATA_CORRUPTED,
-            Error::Jsonb(jsonb::Error::Malformed(_)) | Error::Bundle(_) => {
+            Error::Jsonb(jsonb::Error::Malformed(_)) | Error::Bundle(_) | Error::Damaged(_) => {
                 Code::ERRCODE_DATA_CORRUPTED
             }
             Error::Jsonb(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -503,6 +506,9 @@ impl Error {
             }
             Error::NotAConsumer(_) => {
                 "SELECT plugin, team_id, label FROM posthog_plugins.consumers shows which do."
+            }
+            Error::Damaged(_) => {
+                "posthog_plugins.start_from moves a consumer on to what was enqueued after them."
             }
             Error::BadFilter { .. } => {
                 "For example: '{\"events\": [\"signup\"], \"properties\": {\"plan\": \"pro\"}, \

@@ -56,6 +56,19 @@ impl<'a> Event<'a> {
         self.text("event")
     }
 
+    /// Whether it is called one of these, as `->>` has it.
+    pub fn is_one_of(&self, names: &[String]) -> bool {
+        let root = Document::new(self.payload()).map(|document| document.root());
+        let Ok(Ref::Object(fields)) = root else { return false };
+        let is = |text: &str| names.iter().any(|name| name == text);
+        match fields.get("event") {
+            Ok(Some(Ref::String(name))) => is(name),
+            Ok(Some(Ref::Number(number))) => is(&number.to_string()),
+            Ok(Some(Ref::Bool(value))) => is(if value { "true" } else { "false" }),
+            _ => false,
+        }
+    }
+
     /// Whose it is.
     pub fn distinct_id(&self) -> Option<String> {
         self.text("distinct_id")
@@ -118,7 +131,7 @@ pub fn team_from(value: Option<Ref<'_>>) -> Option<i32> {
     }
 }
 
-/// A jsonb datum of the payload, in the current memory context.
+/// A varlena with the payload, such as a jsonb, in the current memory context.
 pub fn to_datum(payload: &[u8]) -> pg_sys::Datum {
     let size = payload.len() + pg_sys::VARHDRSZ;
     // SAFETY: palloc gives `size` bytes or raises an error; all of them are written.

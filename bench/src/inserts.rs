@@ -72,8 +72,8 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
         insert_columns(&client, effort),
         insert_texts(&client, effort),
         copy(&client, &file, effort),
-        single_rows(cluster, 1, effort),
-        single_rows(cluster, 8, effort),
+        single_rows(cluster, &client, 1, effort),
+        single_rows(cluster, &client, 8, effort),
     ]
 }
 
@@ -85,6 +85,20 @@ pub const ENQUEUED: &str = "attached, and enqueued for a consumer";
 /// The plugin is another one than in the turns of all others.
 const UNCHANGED: &str = "attached, with a plugin that changes nothing";
 
+/// What switches on the plugins that a way has, and the others off.
+fn chain_of(name: &str) -> String {
+    let enable = |plugin: &str, label: u8, enabled: bool| {
+        let call = if enabled { "enable" } else { "disable" };
+        format!("SELECT posthog_plugins.{call}('{plugin}', label => '{label}');")
+    };
+    [
+        enable("hello-world", 0, name != UNCHANGED),
+        enable("consumer", 1, name == ENQUEUED),
+        enable("identity", 2, name == UNCHANGED),
+    ]
+    .concat()
+}
+
 /// A subject whose turn empties a table and then runs a statement that fills it.
 fn filling<'a>(
     client: &'a RefCell<Client>,
@@ -93,16 +107,7 @@ fn filling<'a>(
     statement: String,
     rows: usize,
 ) -> Subject<'a> {
-    let enable = |plugin: &str, label: u8, enabled: bool| {
-        let call = if enabled { "enable" } else { "disable" };
-        format!("SELECT posthog_plugins.{call}('{plugin}', label => '{label}');")
-    };
-    let chain = [
-        enable("hello-world", 0, name != UNCHANGED),
-        enable("consumer", 1, name == ENQUEUED),
-        enable("identity", 2, name == UNCHANGED),
-    ]
-    .concat();
+    let chain = chain_of(name);
     let timed = move || {
         let mut client = client.borrow_mut();
         client
@@ -222,16 +227,29 @@ fn take_turns<const N: usize>(
     interleave(subjects.collect(), effort.rounds.div_ceil(2))
 }
 
-fn single_rows(cluster: &Cluster, clients: u32, effort: Effort) -> Storing {
+fn single_rows(
+    cluster: &Cluster,
+    client: &RefCell<Client>,
+    clients: u32,
+    effort: Effort,
+) -> Storing {
     eprintln!("pgbench, {clients} clients");
-    let subjects =
-        [("no trigger", "plain"), ("attached", "attached"), ("PL/pgSQL trigger", "by_plpgsql")]
-            .map(|(name, table)| {
-                let script = cluster.socket_directory().join(format!("{table}.pgbench"));
-                std::fs::write(&script, format!("INSERT INTO {table} SELECT event FROM one;\n"))
-                    .expect("the script is written");
-                Subject::timed(name, 1, move || latency(cluster, &script, clients, effort.seconds))
-            });
+    let subjects = [
+        ("no trigger", "plain"),
+        (ATTACHED, "attached"),
+        (ENQUEUED, "attached"),
+        ("PL/pgSQL trigger", "by_plpgsql"),
+    ]
+    .map(|(name, table)| {
+        let script = cluster.socket_directory().join(format!("{table}.pgbench"));
+        std::fs::write(&script, format!("INSERT INTO {table} SELECT event FROM one;\n"))
+            .expect("the script is written");
+        Subject::timed(name, 1, move || {
+            let emptied = format!("TRUNCATE posthog_plugins.event_queue_0; {}", chain_of(name));
+            client.borrow_mut().batch_execute(&emptied).expect("the queue is emptied");
+            latency(cluster, &script, clients, effort.seconds)
+        })
+    });
     Storing {
         way: format!(
             "Single rows, prepared, {clients} client{}",

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 
 use delivery::{Bundle, Cursor, Filter, Place, Snapshot, Span};
+use jsonb::Document;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
@@ -126,7 +127,7 @@ pub fn now(client: &SpiClient<'_>) -> Result<Snapshot> {
 }
 
 const READ: &str = "
-    SELECT q.xid, q.number, q.enqueued_at, q.hops, q.bundle
+    SELECT q.xid, q.number, q.team_id, q.enqueued_at, q.hops, q.bundle
       FROM (SELECT a.xid, a.number, a.team_id, a.enqueued_at, a.hops, a.bundle
               FROM posthog_plugins.event_queue_0 AS a
              UNION ALL
@@ -134,118 +135,164 @@ const READ: &str = "
               FROM posthog_plugins.event_queue_1 AS b) AS q
      WHERE q.xid >= $1 AND q.xid <= $2 AND (q.xid, q.number) > ($3, $4)
        AND pg_catalog.pg_visible_in_snapshot(q.xid, $5)
-       AND ($6 IS NULL OR q.team_id = $6)
-       AND ($7 IS NULL OR q.enqueued_at >= $7)
      ORDER BY q.xid, q.number";
 
-/// Rows that are fetched at once: of ordinary events they are as many as a batch has.
+/// Rows that are fetched at once. Half as many have all that is read at a time, if it was stored in bulk.
 const FETCHED: i64 = 32;
 
-/// Reads what of a batch the consumer has not got, as far as there is room, and whether there may be
-/// more.
+/// Bytes that are looked through at a time, whatever is wanted of them: rows are kept until the end, and
+/// meanwhile others wait.
+const MOST_LOOKED_AT: usize = 16 << 20;
+
+/// What a row takes besides its events.
+const ROW_BYTES: usize = 128;
+
+/// Reads what of a batch the consumer has not got, as far as there is room. Returns where that leaves it.
 pub fn read(
     client: &SpiClient<'_>,
     consumer: &Consumer,
     cursor: &Cursor,
-    mut room: Room,
-) -> Result<(Vec<Queued>, bool)> {
-    let mut events = Vec::new();
-    let Some(batch) = &cursor.batch else { return Ok((events, false)) };
-    let wanted = Wanted::new(&consumer.filter);
+    room: Room,
+) -> Result<(Vec<Queued>, Cursor)> {
+    let Some(batch) = &cursor.batch else { return Ok((Vec::new(), cursor.clone())) };
+    let mut reading = Reading {
+        wanted: Wanted::new(consumer),
+        room,
+        looked_at: 0,
+        seen: None,
+        events: Vec::new(),
+    };
     for Span { first, last, after } in cursor.spans() {
+        if reading.is_over() {
+            break;
+        }
         // Before its first event.
         let before = Place { transaction: first - 1, number: i64::MAX };
         let after = after.unwrap_or(before);
-        let arguments: [DatumWithOid<'_>; 7] = [
+        let arguments: [DatumWithOid<'_>; 5] = [
             Transaction(first).into(),
             Transaction(last).into(),
             Transaction(after.transaction).into(),
             after.number.into(),
             Seen(&batch.until).into(),
-            consumer.team_id.into(),
-            consumer.starts_at.into(),
         ];
         in_order(|| -> Result<()> {
-            let mut bundles = plans::cursor(client, READ, &arguments)?;
-            while room.is_left() {
-                let fetched = bundles.fetch(FETCHED)?;
+            let mut rows = plans::cursor(client, READ, &arguments)?;
+            loop {
+                let fetched = rows.fetch(FETCHED)?;
                 if fetched.is_empty() {
-                    break;
+                    return Ok(());
                 }
                 for row in fetched {
-                    if !room.is_left() {
-                        break;
+                    if reading.is_over() {
+                        return Ok(());
                     }
-                    take(row, after, &wanted, &mut room, &mut events)?;
+                    reading.take(row, after)?;
                 }
             }
-            Ok(())
         })?;
     }
-    Ok((events, !room.is_left()))
-}
-
-/// Takes what comes after a place out of a bundle, as far as there is room.
-fn take(
-    row: SpiHeapTupleData<'_>,
-    after: Place,
-    wanted: &Wanted<'_>,
-    room: &mut Room,
-    events: &mut Vec<Queued>,
-) -> Result<()> {
-    let (transaction, last) = (row.get::<Transaction>(1)?, row.get::<i64>(2)?);
-    let (enqueued_at, hops) = (row.get(3)?, hops(row.get(4)?));
-    let (Some(Transaction(transaction)), Some(last), Some(enqueued_at), Some(bundle)) =
-        (transaction, last, enqueued_at, row.get::<&[u8]>(5)?)
-    else {
-        return Ok(());
+    let cursor = match reading.seen {
+        Some(last) if reading.is_over() => cursor.after(last),
+        None if reading.is_over() => cursor.clone(),
+        _ => cursor.past_batch(),
     };
-    let bundle = Bundle::unpack(bundle)?;
-    for (number, payload) in (last - bundle.len() as i64 + 1..).zip(bundle.payloads()) {
-        let place = Place { transaction, number };
-        if place <= after || !wanted.has(place, payload) {
-            continue;
-        }
-        if !room.is_left() {
-            break;
-        }
-        let event = Json(payload.to_vec());
-        let queued = Queued { origin: Origin::Queue(place), enqueued_at, event, hops };
-        room.take(&queued);
-        events.push(queued);
-    }
-    Ok(())
+    Ok((reading.events, cursor))
 }
 
-/// What of a consumer's filter is looked at while reading.
-struct Wanted<'f> {
-    filter: &'f Filter,
+struct Reading<'c> {
+    wanted: Wanted<'c>,
+    room: Room,
+    looked_at: usize,
+    /// The last event that was looked at.
+    seen: Option<Place>,
+    events: Vec<Queued>,
+}
+
+impl Reading<'_> {
+    /// Whether that is enough for now.
+    fn is_over(&self) -> bool {
+        !self.room.is_left() || self.looked_at >= MOST_LOOKED_AT
+    }
+
+    /// Takes what comes after a place out of a row of the queue, as far as there is room.
+    fn take(&mut self, row: SpiHeapTupleData<'_>, after: Place) -> Result<()> {
+        let (transaction, last) = (row.get::<Transaction>(1)?, row.get::<i64>(2)?);
+        let (Some(Transaction(transaction)), Some(last)) = (transaction, last) else {
+            return Ok(());
+        };
+        let last = Place { transaction, number: last };
+        self.looked_at += ROW_BYTES;
+        let (team, enqueued_at, hops) = (row.get(3)?, row.get(4)?, hops(row.get(5)?));
+        let enqueued_at = enqueued_at.filter(|time| self.wanted.has_rows_of(team, *time));
+        let Some(enqueued_at) = enqueued_at else {
+            self.seen = Some(last);
+            return Ok(());
+        };
+        let stored = row.get::<&[u8]>(6)?.unwrap_or_default();
+        let bundle = Bundle::unpack(stored).map_err(|_| Error::Damaged(last))?;
+        self.looked_at += stored.len() + bundle.bytes();
+        let first = last.number - bundle.len() as i64 + 1;
+        for (number, payload) in (first..).zip(bundle.payloads()) {
+            let place = Place { transaction, number };
+            if place <= after {
+                continue;
+            }
+            if !self.room.is_left() {
+                break;
+            }
+            self.seen = Some(place);
+            if self.wanted.has(place, payload) {
+                let event = Json(payload.to_vec());
+                let queued = Queued { origin: Origin::Queue(place), enqueued_at, event, hops };
+                self.room.take(&queued);
+                self.events.push(queued);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What of the queue is for a consumer, but for its filter's condition.
+struct Wanted<'c> {
+    consumer: &'c Consumer,
     properties: Option<Json>,
 }
 
-impl<'f> Wanted<'f> {
-    fn new(filter: &'f Filter) -> Self {
-        let properties = filter.properties.clone();
+impl<'c> Wanted<'c> {
+    fn new(consumer: &'c Consumer) -> Self {
+        let properties = consumer.filter.properties.clone();
         let properties =
             properties.and_then(|map| Json::parse(&Value::Object(map).to_string()).ok());
-        Wanted { filter, properties }
+        Wanted { consumer, properties }
+    }
+
+    fn has_rows_of(&self, team: Option<i32>, enqueued_at: TimestampWithTimeZone) -> bool {
+        let Consumer { team_id, starts_at, .. } = self.consumer;
+        (team_id.is_none() || *team_id == team)
+            && starts_at.is_none_or(|starts_at| enqueued_at >= starts_at)
     }
 
     fn has(&self, place: Place, payload: &[u8]) -> bool {
-        let Filter { events, sample, .. } = self.filter;
+        let Filter { events, sample, .. } = &self.consumer.filter;
+        let event = Event::of_payload(payload);
         sample.is_none_or(|part| place.luck() < part)
-            && events.as_ref().is_none_or(|names| {
-                Event::of_payload(payload).name().is_some_and(|name| names.contains(&name))
-            })
-            && self.properties.as_ref().is_none_or(|properties| {
-                Event::of_payload(payload).has_properties(properties).unwrap_or_default()
-            })
+            && events.as_ref().is_none_or(|names| event.is_one_of(names))
+            && self
+                .properties
+                .as_ref()
+                .is_none_or(|properties| event.has_properties(properties).unwrap_or_default())
     }
 }
 
-/// The events of a row of the queue.
-pub fn unbundled(bundle: &[u8]) -> Result<Vec<Json>> {
-    Ok(Bundle::unpack(bundle)?.payloads().map(|payload| Json(payload.to_vec())).collect())
+/// The events of a row of the queue, for somebody to look at.
+pub fn unbundled(stored: &[u8]) -> Result<Vec<Json>> {
+    let bundle = Bundle::unpack(stored)?;
+    let checked = |payload: &[u8]| {
+        Document::new(payload)?.root().check()?;
+        Ok(Json(payload.to_vec()))
+    };
+    bundle.payloads().map(checked).collect()
 }
 
 /// As the tables have it.

@@ -6,15 +6,12 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use super::pending::Bundled;
 use crate::event::to_datum;
 
 const COLUMNS: usize = 7;
 
 /// Of the index: the first and the third.
 const KEYS: [usize; 2] = [0, 2];
-
-const TEAM: usize = 3;
 
 const TABLES: [&std::ffi::CStr; 2] = [c"event_queue_0", c"event_queue_1"];
 const INDEXES: [&std::ffi::CStr; 2] = [c"event_queue_0_by_place", c"event_queue_1_by_place"];
@@ -24,8 +21,22 @@ thread_local! {
     static OURS: Cell<[pg_sys::Oid; 2]> = const { Cell::new([pg_sys::InvalidOid; 2]) };
 }
 
-/// Appends events to a half of the queue. Nowhere, if the extension has just been dropped.
-pub fn append(half: usize, bundles: Vec<Bundled>) {
+/// A row of the queue.
+pub struct Row {
+    /// When its last event was.
+    pub enqueued_at: pg_sys::TimestampTz,
+    /// The last one's among the events of the transaction.
+    pub number: i64,
+    pub team_id: Option<i32>,
+    /// How many captures have led to them.
+    pub hops: u8,
+    /// How many there are.
+    pub events: usize,
+    pub bundle: Vec<u8>,
+}
+
+/// Appends rows to a half of the queue. Nowhere, if the extension has just been dropped.
+pub fn append(half: usize, rows: Vec<Row>) {
     // SAFETY: a transaction is running that may write; what is opened and pushed is closed and popped
     // again, or by the transaction's abort after an error.
     unsafe {
@@ -41,7 +52,7 @@ pub fn append(half: usize, bundles: Vec<Bundled>) {
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
         let before = pg_sys::MemoryContextSwitchTo(memory);
-        insert(table, index, bundles);
+        insert(table, index, &rows);
         pg_sys::MemoryContextSwitchTo(before);
         pg_sys::MemoryContextDelete(memory);
         pg_sys::index_close(index, pg_sys::RowExclusiveLock as i32);
@@ -54,37 +65,30 @@ pub fn append(half: usize, bundles: Vec<Bundled>) {
 /// # Safety
 /// The table is a half of the queue and the index is its own; both are open. What is allocated goes
 /// with the current memory context.
-unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, bundles: Vec<Bundled>) {
-    // SAFETY: by contract; each row has a value for every column, and each slot holds a row.
+unsafe fn insert(table: pg_sys::Relation, index: pg_sys::Relation, rows: &[Row]) {
+    // SAFETY: by contract; each row has a value for every column but the team, and each slot holds a row.
     unsafe {
         let transaction = pg_sys::GetTopFullTransactionId().value;
         let descriptor = (*table).rd_att;
-        let mut keys = Vec::with_capacity(bundles.len());
-        let mut slots = Vec::with_capacity(bundles.len());
-        for Bundled { team_id, hops, number, events, until, .. } in bundles {
-            let mut last = number - 1;
-            for packed in events.pack() {
-                last += packed.events as i64;
-                let mut values: [pg_sys::Datum; COLUMNS] = [
-                    transaction.into(),
-                    until.into(),
-                    last.into(),
-                    team_id.unwrap_or_default().into(),
-                    i16::from(hops).into(),
-                    (packed.events as i32).into(),
-                    to_datum(&packed.bytes),
-                ];
-                let mut nulls = [false; COLUMNS];
-                nulls[TEAM] = team_id.is_none();
-                let tuple =
-                    pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-                let slot = pg_sys::MakeSingleTupleTableSlot(
-                    descriptor,
-                    &raw const pg_sys::TTSOpsHeapTuple,
-                );
-                slots.push(pg_sys::ExecStoreHeapTuple(tuple, slot, false));
-                keys.push(KEYS.map(|column| values[column]));
-            }
+        let mut keys = Vec::with_capacity(rows.len());
+        let mut slots = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut values: [pg_sys::Datum; COLUMNS] = [
+                transaction.into(),
+                row.enqueued_at.into(),
+                row.number.into(),
+                row.team_id.unwrap_or_default().into(),
+                i16::from(row.hops).into(),
+                (row.events as i32).into(),
+                to_datum(&row.bundle),
+            ];
+            let mut nulls = [false, false, false, row.team_id.is_none(), false, false, false];
+            let tuple =
+                pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+            let slot =
+                pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsHeapTuple);
+            slots.push(pg_sys::ExecStoreHeapTuple(tuple, slot, false));
+            keys.push(KEYS.map(|column| values[column]));
         }
         let command = pg_sys::GetCurrentCommandId(true);
         let (first, count) = (slots.as_mut_ptr(), slots.len() as i32);

@@ -109,12 +109,8 @@ pub fn next_batch(
         let (retries, are_more) = undelivered::due(client, consumer, room.half(), under_way)?;
         retries.iter().for_each(|retry| room.take(retry));
         let cursor = from.in_batch(now);
-        let (events, is_full) = queue::read(client, consumer, &cursor, room)?;
-        let cursor = match events.last().and_then(Queued::place).filter(|_| is_full) {
-            Some(last) => cursor.after(last),
-            None if is_full => from.clone(),
-            None => cursor.past_batch(),
-        };
+        let (events, cursor) = queue::read(client, consumer, &cursor, room)?;
+        let is_full = cursor.batch.is_some();
         let events = retries.into_iter().chain(events).collect::<Vec<_>>();
         // What was stored while an earlier batch was read has woken nobody who sleeps.
         let is_old = from.batch.is_some();

@@ -2,13 +2,14 @@
 //! writes, and written in the savepoint that it belongs to, with which it goes when that is rolled
 //! back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use delivery::Bundle;
+use delivery::{Bundle, Packed, Room};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::{append, state};
+use super::append::{self, Row};
+use super::state;
 use crate::error::Result;
 use crate::event::Event;
 use crate::{cause, worker};
@@ -16,75 +17,67 @@ use crate::{cause, worker};
 /// What is held of a savepoint. A hundred ordinary events: more make writing no faster.
 const MOST_BYTES: usize = 256 << 10;
 
-/// What a bundle takes besides its events.
-const BUNDLE_BYTES: usize = 128;
+/// What a run takes besides its events.
+const RUN_BYTES: usize = 128;
 
 /// Events that are enqueued within this time, in microseconds, have one time.
-const AT_ONCE: pg_sys::TimestampTz = 100_000;
+const AT_ONCE: pg_sys::TimestampTz = 10_000;
 
 /// Events, one after the other, that are appended together.
-pub struct Bundled {
+pub struct Run {
     pub team_id: Option<i32>,
     /// How many captures have led to them.
     pub hops: u8,
-    /// The first one's among the events of the transaction.
-    pub number: i64,
+    /// The first one's number among the events of the transaction.
+    pub first: i64,
     pub events: Bundle,
     /// When the first was enqueued, and the last.
     since: pg_sys::TimestampTz,
     pub until: pg_sys::TimestampTz,
 }
 
-impl Bundled {
-    /// For an event that is enqueued now.
-    fn new(team_id: Option<i32>, number: i64) -> Self {
-        // SAFETY: reads a clock.
-        let now = unsafe { pg_sys::GetCurrentTimestamp() };
-        let (hops, events) = (cause::depth(), Bundle::default());
-        Bundled { team_id, hops, number, events, since: now, until: now }
-    }
-
+impl Run {
     /// Whether those come next, and there is room for so many bytes of them.
-    fn takes(&self, next: &Bundled, bytes: usize) -> bool {
-        self.number + self.events.len() as i64 == next.number
+    fn takes(&self, next: &Run, bytes: usize) -> bool {
+        self.first + self.events.len() as i64 == next.first
             && (self.team_id, self.hops) == (next.team_id, next.hops)
             && next.until - self.since <= AT_ONCE
-            && self.events.has_room(bytes)
+            && self.events.has_room(bytes, ROOM.get())
     }
 }
 
 /// The events of one savepoint.
 struct Level {
     id: pg_sys::SubTransactionId,
-    bundles: Vec<Bundled>,
+    runs: Vec<Run>,
     bytes: usize,
 }
 
 impl Level {
-    /// Adds an event, for which a bundle is ready.
-    fn add(&mut self, bundle: Bundled, payload: &[u8]) {
-        self.open(bundle, payload.len()).events.push(payload);
-        self.bytes += payload.len();
+    /// Adds an event, to the last run or to one that begins with it.
+    fn add(&mut self, run: Run, payload: &[u8]) {
+        let run = self.open(run, payload.len());
+        let before = run.events.bytes();
+        run.events.push(payload);
+        self.bytes += run.events.bytes() - before;
     }
 
     /// Adds those of a savepoint that is over.
-    fn append(&mut self, mut bundle: Bundled) {
-        let events = std::mem::take(&mut bundle.events);
-        let bytes = events.bytes();
-        self.open(bundle, bytes).events.append(events);
-        self.bytes += bytes;
+    fn append(&mut self, mut run: Run) {
+        let events = std::mem::take(&mut run.events);
+        self.bytes += events.bytes();
+        self.open(run, events.bytes()).events.append(events);
     }
 
-    /// Where the next events go, if not into the bundle that is ready for them.
-    fn open(&mut self, next: Bundled, bytes: usize) -> &mut Bundled {
-        let bundle = match self.bundles.pop_if(|last| last.takes(&next, bytes)) {
-            Some(last) => Bundled { until: next.until, ..last },
+    fn open(&mut self, next: Run, bytes: usize) -> &mut Run {
+        let run = match self.runs.pop_if(|last| last.takes(&next, bytes)) {
+            Some(last) => Run { until: next.until, ..last },
             None => {
-                self.bytes += BUNDLE_BYTES;
+                self.bytes += RUN_BYTES;
                 next
             }
         };
-        self.bundles.push_mut(bundle)
+        self.runs.push_mut(run)
     }
 }
 
@@ -99,23 +92,28 @@ struct Pending {
 
 thread_local! {
     static PENDING: RefCell<Pending> = RefCell::default();
+    /// Of a run: what this session stores is like what it has stored.
+    static ROOM: Cell<Room> = const { Cell::new(Room::FIRST) };
 }
 
 /// Takes an event, which is stored with the transaction.
 pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
     let state = state::get()?;
     let level = level();
-    let payload = event.payload();
+    // SAFETY: reads a clock.
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    let (payload, hops) = (event.payload(), cause::depth());
     worker::wake_at_commit();
     PENDING.with_borrow_mut(|pending| {
         pending.half = state.half;
         pending.enqueued += 1;
-        let bundle = Bundled::new(team_id, pending.enqueued);
         if pending.levels.last().is_none_or(|last| last.id != level) {
-            pending.levels.push(Level { id: level, bundles: Vec::new(), bytes: 0 });
+            pending.levels.push(Level { id: level, runs: Vec::new(), bytes: 0 });
         }
+        let (first, events) = (pending.enqueued, Bundle::default());
+        let run = Run { team_id, hops, first, events, since: now, until: now };
         if let Some(last) = pending.levels.last_mut() {
-            last.add(bundle, payload);
+            last.add(run, payload);
         }
     });
     Ok(())
@@ -136,12 +134,30 @@ pub fn relieve() {
 fn write_last() {
     // Not borrowed meanwhile: an error that ends the session would come back here.
     let taken = PENDING.with_borrow_mut(|pending| {
-        let bundles = pending.levels.pop()?.bundles;
-        Some((pending.half, bundles))
+        let runs = pending.levels.pop()?.runs;
+        Some((pending.half, runs))
     });
-    if let Some((half, bundles)) = taken {
-        append::append(half, bundles);
+    if let Some((half, runs)) = taken {
+        append::append(half, pack(runs));
     }
+}
+
+/// The rows that runs become.
+fn pack(runs: Vec<Run>) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(runs.len());
+    for Run { team_id, hops, first, events, until, .. } in runs {
+        let (is_alone, bytes) = (events.len() == 1, events.bytes());
+        let packed = events.pack();
+        if !is_alone {
+            ROOM.set(Room::after(bytes, &packed));
+        }
+        let mut number = first - 1;
+        for Packed { events, bytes } in packed {
+            number += events as i64;
+            rows.push(Row { enqueued_at: until, number, team_id, hops, events, bundle: bytes });
+        }
+    }
+    rows
 }
 
 fn level() -> pg_sys::SubTransactionId {
@@ -155,11 +171,19 @@ impl Pending {
         self.levels.retain(|level| level.id < to);
     }
 
+    /// Whether a savepoint and its parent have much together.
+    fn is_much(&self, own: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) -> bool {
+        let is_either = |level: &&Level| level.id == own || level.id == parent;
+        self.levels.last().is_some_and(|last| last.id == own)
+            && self.levels.iter().filter(is_either).map(|level| level.bytes).sum::<usize>()
+                > MOST_BYTES
+    }
+
     /// What a savepoint has enqueued is now its parent's.
     fn release(&mut self, from: pg_sys::SubTransactionId, to: pg_sys::SubTransactionId) {
         let Some(last) = self.levels.pop_if(|last| last.id == from) else { return };
         match self.levels.last_mut().filter(|level| level.id == to) {
-            Some(parent) => last.bundles.into_iter().for_each(|bundle| parent.append(bundle)),
+            Some(parent) => last.runs.into_iter().for_each(|run| parent.append(run)),
             None => self.levels.push(Level { id: to, ..last }),
         }
     }
@@ -200,6 +224,12 @@ unsafe extern "C-unwind" fn at_savepoint_end(
     _arg: *mut core::ffi::c_void,
 ) {
     use pg_sys::SubXactEvent::*;
+    // So that many small savepoints do not become a large transaction in memory.
+    if event == SUBXACT_EVENT_PRE_COMMIT_SUB
+        && PENDING.with_borrow(|pending| pending.is_much(own, parent))
+    {
+        write_last();
+    }
     PENDING.with_borrow_mut(|pending| match event {
         SUBXACT_EVENT_ABORT_SUB => pending.roll_back(own),
         SUBXACT_EVENT_COMMIT_SUB => pending.release(own, parent),

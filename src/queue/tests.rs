@@ -404,6 +404,47 @@ mod tests {
     }
 
     #[pg_test]
+    fn what_was_stored_together_is_taken_in_parts() {
+        let sessions = Sessions::new("queue_parts");
+        sessions.run("a", "DO $$ BEGIN PERFORM posthog_plugins.enable('one', 1); END $$");
+        sessions.run(
+            "a",
+            "INSERT INTO events SELECT 'e' || n, 1 + n / 4 FROM generate_series(1, 7) AS n",
+        );
+        let rows = "SELECT string_agg(events::text, ' ' ORDER BY number)
+                      FROM posthog_plugins.event_queue_0";
+        assert_eq!(sessions.value("a", rows), "3 4");
+        let depth = "SELECT string_agg(depth::text, ' ' ORDER BY config_id)
+                       FROM posthog_plugins.consumers";
+        assert_eq!(sessions.value("a", depth), "7 3");
+        assert_eq!(sessions.take_as("c", 2, 2, "delivered"), "e1,e2");
+        assert_eq!(sessions.take("c", 5, "delivered"), "e1,e2,e3,e4,e5");
+        assert_eq!(sessions.value("a", depth), "2 1");
+        assert_eq!(sessions.take_as("c", 2, 2, "delivered"), "e3");
+        assert_eq!(sessions.take("c", 5, "delivered"), "e6,e7");
+        assert_eq!(sessions.value("a", depth), "0 0");
+    }
+
+    #[pg_test]
+    fn what_nobody_wants_is_looked_through_in_pieces() {
+        let sessions = Sessions::new("queue_scan");
+        let set = r#"posthog_plugins.set_filter('one', '{"events": ["rare"]}')"#;
+        sessions.run("a", &format!("DO $$ BEGIN PERFORM {set}; END $$"));
+        sessions.run(
+            "a",
+            &format!("INSERT INTO events SELECT {CHANCE} FROM generate_series(1, 20000) AS n"),
+        );
+        sessions.insert("a", "rare");
+        let wait = "SELECT depth::text FROM posthog_plugins.consumers";
+        assert_eq!(sessions.take("c", 10, "delivered"), "");
+        let left: i64 = sessions.value("a", wait).parse().unwrap();
+        assert!((1000..20000).contains(&left), "{left}");
+        let taken: Vec<_> = (0..3).map(|_| sessions.take("c", 10, "delivered")).collect();
+        assert_eq!(taken.concat(), "rare");
+        assert_eq!(sessions.value("a", wait), "0");
+    }
+
+    #[pg_test]
     fn a_filters_condition_has_the_rights_of_who_set_it() {
         let sessions = Sessions::new("queue_rights");
         sessions.run(

@@ -5,30 +5,49 @@ use std::fmt;
 
 use lz4_flex::block;
 
-/// What a bundle takes at most before it is compressed, unless a single event takes more. Larger ones
-/// would hardly be smaller for each event.
-const MOST_BYTES: usize = 32 << 10;
+/// What two rows of the queue take at most to be on one page of 8 kB, besides what a row has otherwise.
+/// Events that take more are split up, but for a single one.
+const MOST_STORED: usize = 4000;
 
-/// What is stored of a bundle at most, unless a single event takes more: it is in one page of a table.
-const MOST_STORED: usize = 8000;
-
-/// Less is not worth compressing, and a single event is not, unless it would take several pages: it has
+/// Less is not worth compressing. Nor is a single event, unless it would not be on one page: it has
 /// little in common with itself.
 const FEW_BYTES: usize = 1 << 10;
+const ONE_PAGE: usize = 8000;
+
+/// More takes memory and time that nobody can interrupt.
+const MANY_BYTES: usize = 1 << 20;
 
 /// Before each event.
 const LENGTH: usize = size_of::<u32>();
 
-/// How the bytes that follow are to be read.
+/// The first byte, which says how to read those that follow.
 const PLAIN: u8 = 0;
 /// After the length that they had.
 const COMPRESSED: u8 = 1;
+
+/// How many bytes of events make a row of the right size, as far as one knows from those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room(usize);
+
+impl Room {
+    /// Before anything is known: events to a quarter of their size.
+    pub const FIRST: Room = Room(4 * MOST_STORED);
+
+    /// After a bundle of so many bytes became those.
+    #[must_use]
+    pub fn after(bytes: usize, packed: &[Packed]) -> Room {
+        let stored: usize = packed.iter().map(|packed| packed.bytes.len()).sum();
+        // Some less: the next ones may be less alike.
+        let fitting = bytes * MOST_STORED / stored.max(1) / 8 * 7;
+        Room(fitting.clamp(MOST_STORED, 8 * MOST_STORED))
+    }
+}
 
 /// The payloads of events, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundle {
     events: usize,
-    /// Each after its length.
+    /// As it is stored plain, unless it is empty: each event after its length.
     bytes: Vec<u8>,
 }
 
@@ -66,18 +85,25 @@ impl Bundle {
     }
 
     /// Whether so many bytes more still go into it.
-    pub fn has_room(&self, bytes: usize) -> bool {
-        self.bytes.len() + bytes <= MOST_BYTES
+    pub fn has_room(&self, bytes: usize, Room(room): Room) -> bool {
+        self.bytes.len() + bytes <= room
     }
 
     /// Adds what comes next.
     pub fn append(&mut self, more: Bundle) {
-        self.bytes.extend(more.bytes);
-        self.events += more.events;
+        if self.is_empty() {
+            *self = more;
+        } else if let Some((_, bytes)) = more.bytes.split_first() {
+            self.bytes.extend(bytes);
+            self.events += more.events;
+        }
     }
 
     /// Adds an event, of less than 4 GB.
     pub fn push(&mut self, payload: &[u8]) {
+        if self.is_empty() {
+            self.bytes.push(PLAIN);
+        }
         self.bytes.extend((payload.len() as u32).to_le_bytes());
         self.bytes.extend(payload);
         self.events += 1;
@@ -91,39 +117,39 @@ impl Bundle {
     }
 
     fn pack_into(self, packed: &mut Vec<Packed>) {
-        let bytes = self.compressed().unwrap_or_else(|| {
-            let mut plain = Vec::with_capacity(1 + self.bytes.len());
-            plain.push(PLAIN);
-            plain.extend(&self.bytes);
-            plain
-        });
-        if bytes.len() > MOST_STORED && self.events > 1 {
+        let compressed = self.compressed();
+        let stored = compressed.as_ref().unwrap_or(&self.bytes).len();
+        if stored > MOST_STORED && self.events > 1 {
             let (first, second) = self.halves();
             first.pack_into(packed);
             second.pack_into(packed);
         } else {
+            let bytes = compressed.unwrap_or(self.bytes);
             packed.push(Packed { events: self.events, bytes });
         }
     }
 
     /// Unless that is not worth it.
     fn compressed(&self) -> Option<Vec<u8>> {
-        let few = if self.events == 1 { MOST_STORED } else { FEW_BYTES };
-        let length = u32::try_from(self.bytes.len()).ok().filter(|_| self.bytes.len() >= few)?;
         const HEADER: usize = 1 + LENGTH;
-        let mut out = vec![0; HEADER + block::get_maximum_output_size(self.bytes.len())];
+        let few = if self.events == 1 { ONE_PAGE } else { FEW_BYTES };
+        if !(few..=MANY_BYTES).contains(&self.bytes.len()) {
+            return None;
+        }
+        let (_, bytes) = self.bytes.split_first()?;
+        let mut out = vec![0; HEADER + block::get_maximum_output_size(bytes.len())];
         let (header, content) = out.split_at_mut(HEADER);
-        let (kind, before) = header.split_at_mut(1);
+        let (kind, length) = header.split_at_mut(1);
         kind.fill(COMPRESSED);
-        before.copy_from_slice(&length.to_le_bytes());
-        let written = block::compress_into(&self.bytes, content).ok()?;
+        length.copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+        let written = block::compress_into(bytes, content).ok()?;
         out.truncate(HEADER + written);
         (out.len() < self.bytes.len()).then_some(out)
     }
 
     fn halves(self) -> (Bundle, Bundle) {
         let (mut first, mut second) = (Bundle::default(), Bundle::default());
-        for payload in Payloads(&self.bytes).flatten() {
+        for payload in self.payloads() {
             let half = if first.events < self.events / 2 { &mut first } else { &mut second };
             half.push(payload);
         }
@@ -134,29 +160,41 @@ impl Bundle {
     pub fn unpack(stored: &[u8]) -> Result<Bundle, Damaged> {
         let (kind, content) = stored.split_first().ok_or(Damaged)?;
         let bytes = match *kind {
-            PLAIN => content.to_vec(),
+            PLAIN => stored.to_vec(),
             COMPRESSED => {
                 let (length, content) = content.split_first_chunk().ok_or(Damaged)?;
                 let length = u32::from_le_bytes(*length) as usize;
-                // No more than it can have become, whatever is written there.
-                if length > content.len().saturating_mul(usize::from(u8::MAX)) {
+                if length >= MANY_BYTES {
                     return Err(Damaged);
                 }
-                block::decompress(content, length).map_err(|_| Damaged)?
+                let mut bytes = vec![PLAIN; 1 + length];
+                let (_, plain) = bytes.split_at_mut(1);
+                let written = block::decompress_into(content, plain).map_err(|_| Damaged)?;
+                if written < length {
+                    return Err(Damaged);
+                }
+                bytes
             }
             _ => return Err(Damaged),
         };
-        let events = Payloads(&bytes).try_fold(0, |events, payload| payload.map(|_| events + 1))?;
+        let events =
+            Payloads::of(&bytes).try_fold(0, |count, payload| payload.map(|_| count + 1))?;
         Ok(Bundle { events, bytes })
     }
 
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
         // Whoever reads a bundle has looked whether it is whole.
-        Payloads(&self.bytes).flatten()
+        Payloads::of(&self.bytes).flatten()
     }
 }
 
 struct Payloads<'b>(&'b [u8]);
+
+impl<'b> Payloads<'b> {
+    fn of(bytes: &'b [u8]) -> Self {
+        Payloads(bytes.get(1..).unwrap_or_default())
+    }
+}
 
 impl<'b> Iterator for Payloads<'b> {
     type Item = Result<&'b [u8], Damaged>;
@@ -218,20 +256,45 @@ mod tests {
     #[test]
     fn what_does_not_fit_into_a_page_goes_into_several() {
         let payloads: Vec<_> = (0..8).map(|n| noise(1900, n)).collect();
+        assert!(payloads.concat().len() > 3 * MOST_STORED);
         let packed = bundle(&payloads).pack();
         assert!(packed.iter().all(|packed| packed.bytes.len() <= MOST_STORED));
-        assert_eq!(packed.iter().map(|packed| packed.events).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!(packed.iter().map(|packed| packed.events).collect::<Vec<_>>(), [2; 4]);
         assert_eq!(unpacked(&packed), payloads);
     }
 
     #[test]
     fn a_long_event_is_alone() {
         let long = noise(100_000, 1);
-        let bundle = bundle(&[long.clone()]);
-        assert!(!bundle.has_room(0));
+        let bundle = bundle(std::slice::from_ref(&long));
+        assert!(!bundle.has_room(0, Room::FIRST));
         let packed = bundle.pack();
         assert_eq!(packed.len(), 1);
         assert_eq!(unpacked(&packed), [long]);
+    }
+
+    #[test]
+    fn the_next_bundle_is_of_a_size_that_fits() {
+        let words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
+        let mut room = Room::FIRST;
+        let sizes = (0..6_u64).map(|bundle| {
+            let mut events = Bundle::default();
+            for number in 0.. {
+                let chance = noise(300, bundle * 1000 + number);
+                let text: Vec<_> = chance.iter().map(|byte| words[usize::from(byte & 7)]).collect();
+                let payload = text.join(" ").into_bytes();
+                if !events.has_room(payload.len(), room) {
+                    break;
+                }
+                events.push(&payload);
+            }
+            let bytes = events.bytes();
+            let packed = events.pack();
+            room = Room::after(bytes, &packed);
+            packed.len() as f64 * 1e6 + packed[0].bytes.len() as f64
+        });
+        // One row, and most of what it may have.
+        assert!(sizes.skip(2).all(|size| (1_003_000.0..1_004_001.0).contains(&size)));
     }
 
     #[test]
@@ -251,7 +314,7 @@ mod tests {
             let mut bundles = vec![Bundle::default()];
             for payload in &payloads {
                 let next = bundle(std::slice::from_ref(payload));
-                match bundles.last_mut().filter(|last| last.has_room(next.bytes())) {
+                match bundles.last_mut().filter(|last| last.has_room(next.bytes(), Room::FIRST)) {
                     Some(last) => last.append(next),
                     None => bundles.push(next),
                 }

@@ -14,7 +14,7 @@ mod snapshot;
 mod tick;
 
 pub use backoff::Backoff;
-pub use bundle::{Bundle, Damaged, Packed};
+pub use bundle::{Bundle, Damaged, Packed, Room};
 pub use cursor::{Batch, Cursor, Place, Span};
 pub use filter::Filter;
 pub use order::{Order, Turn};

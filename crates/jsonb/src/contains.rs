@@ -4,7 +4,8 @@ use crate::{Ref, Result};
 
 impl Ref<'_> {
     /// Whether an object has all pairs of another one, and an array all elements, at any depth; or both are
-    /// the same scalar. That an array contains a scalar, which `@>` has for whole documents, it is not.
+    /// the same scalar. Unlike a whole document for `@>`, an array does not contain a
+    /// scalar that stands alone.
     pub fn contains(&self, other: &Ref<'_>) -> Result<bool> {
         match (self, other) {
             (Ref::Object(object), Ref::Object(pairs)) => {

@@ -84,6 +84,27 @@ impl Ref<'_> {
         }
     }
 
+    /// Reads all of it, of which nothing else is read before it is asked for.
+    pub fn check(&self) -> Result<()> {
+        let mut waiting = vec![*self];
+        while let Some(value) = waiting.pop() {
+            match value {
+                Ref::Array(array) => {
+                    for element in array.iter() {
+                        waiting.push(element?);
+                    }
+                }
+                Ref::Object(object) => {
+                    for pair in object.iter() {
+                        waiting.push(pair?.1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether arrays and objects nest deeper here than so many levels. Looks at entries only.
     pub fn is_deeper_than(&self, levels: usize) -> Result<bool> {
         match self {

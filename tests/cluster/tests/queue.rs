@@ -234,6 +234,33 @@ fn events_of_a_transaction_are_in_order_whatever_savepoints_and_teams_they_are_o
 }
 
 #[test]
+fn many_savepoints_are_not_held_back_until_the_end() {
+    let cluster = Cluster::start();
+    let mut client = database(&cluster, "many_savepoints");
+    client.run(
+        "CREATE TABLE events (id int, text text);
+         SELECT posthog_plugins.attach('events');
+         CREATE FUNCTION store(first int, last int) RETURNS void LANGUAGE plpgsql AS $$
+         BEGIN
+             FOR n IN first .. last LOOP
+                 BEGIN
+                     INSERT INTO events
+                     SELECT n, string_agg(md5(random()::text), '') FROM generate_series(1, 60);
+                     IF n % 10 = 0 THEN RAISE division_by_zero; END IF;
+                 EXCEPTION WHEN division_by_zero THEN
+                 END;
+             END LOOP;
+         END $$",
+    );
+    client.run("BEGIN; SELECT store(1, 1000)");
+    let written: i64 = client.value("SELECT pg_relation_size('posthog_plugins.event_queue_0')");
+    assert!(written > 1 << 20, "{written}");
+    client.run("COMMIT");
+    let ids: Vec<i32> = client.column("SELECT (event ->> 'id')::int FROM queued");
+    assert_eq!(ids, (1..=1000).filter(|n| n % 10 != 0).collect::<Vec<_>>());
+}
+
+#[test]
 fn nothing_is_enqueued_while_nobody_consumes() {
     let cluster = Cluster::start();
     let mut client = cluster.create_database("nobody");

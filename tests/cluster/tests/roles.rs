@@ -5,7 +5,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 /// What nobody is granted: only its owner may use it.
-const FOR_THE_OWNER: [&str; 16] = [
+const FOR_THE_OWNER: [&str; 17] = [
     "_capture_findings",
     "_chain_changed",
     "_chain_findings",
@@ -18,6 +18,7 @@ const FOR_THE_OWNER: [&str; 16] = [
     "_storage_findings",
     "_table_findings",
     "_task_findings",
+    "_unbundled",
     "_visible_config",
     "grant_role",
     "limit_to_teams",
