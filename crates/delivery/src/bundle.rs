@@ -9,10 +9,8 @@ use lz4_flex::block;
 /// Events that take more are split up, but for a single one.
 const MOST_STORED: usize = 4000;
 
-/// Less is not worth compressing. Nor is a single event, unless it would not be on one page: it has
-/// little in common with itself.
+/// Less is not worth compressing.
 const FEW_BYTES: usize = 1 << 10;
-const ONE_PAGE: usize = 8000;
 
 /// More takes memory and time that nobody can interrupt.
 const MANY_BYTES: usize = 1 << 20;
@@ -132,8 +130,7 @@ impl Bundle {
     /// Unless that is not worth it.
     fn compressed(&self) -> Option<Vec<u8>> {
         const HEADER: usize = 1 + LENGTH;
-        let few = if self.events == 1 { ONE_PAGE } else { FEW_BYTES };
-        if !(few..=MANY_BYTES).contains(&self.bytes.len()) {
+        if !(FEW_BYTES..=MANY_BYTES).contains(&self.bytes.len()) {
             return None;
         }
         let (_, bytes) = self.bytes.split_first()?;
