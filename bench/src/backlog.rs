@@ -27,8 +27,13 @@ struct Phase {
 
 /// The consumer that stands still does so for this time at least.
 pub fn run(events: u64, still: Duration) {
-    let cluster =
-        preloaded(&[("shared_buffers", "'512MB'"), ("max_wal_size", "'8GB'"), ("jit", "off")]);
+    let cluster = preloaded(&[
+        ("shared_buffers", "'512MB'"),
+        ("max_wal_size", "'8GB'"),
+        ("jit", "off"),
+        // The tables take turns many times.
+        ("posthog_plugins.queue_size", "'4MB'"),
+    ]);
     let mut client = cluster.create_database("backlog");
     for name in ["one", "two"] {
         client.add_plugin(name, "export function onEvent() {}");
