@@ -24,16 +24,16 @@ const RUN_BYTES: usize = 128;
 const AT_ONCE: pg_sys::TimestampTz = 10_000;
 
 /// Events, one after the other, that are appended together.
-pub struct Run {
-    pub team_id: Option<i32>,
+struct Run {
+    team_id: Option<i32>,
     /// How many captures have led to them.
-    pub hops: u8,
+    hops: u8,
     /// The first one's number among the events of the transaction.
-    pub first: i64,
-    pub events: Bundle,
+    first: i64,
+    events: Bundle,
     /// When the first was enqueued, and the last.
     since: pg_sys::TimestampTz,
-    pub until: pg_sys::TimestampTz,
+    until: pg_sys::TimestampTz,
 }
 
 impl Run {
