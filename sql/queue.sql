@@ -4,7 +4,8 @@
 -- Sessions append to one of the two, and consumers read both. The other one is emptied by TRUNCATE when
 -- nobody needs what is in it any more, and then they change places: no row is ever updated or
 -- deleted, so there is nothing to vacuum. Events that a transaction stores one after the other are one
--- row, compressed as a whole, for which PostgreSQL's own compression is too slow.
+-- row, compressed as a whole, for which PostgreSQL's own compression is too slow; with a dictionary, so that
+-- a single event takes little room, too.
 DO $$
 DECLARE
     half text;
@@ -47,15 +48,26 @@ $$;
 CREATE TABLE posthog_plugins.queue_state (
     is_the_only_row boolean  PRIMARY KEY DEFAULT true,
     half            smallint NOT NULL DEFAULT 0,
+    dictionary      integer,
     CONSTRAINT queue_state_has_one_row CHECK (is_the_only_row),
     CONSTRAINT queue_state_half_is_one_of_two CHECK (half IN (0, 1))
 );
 INSERT INTO posthog_plugins.queue_state DEFAULT VALUES;
 COMMENT ON TABLE posthog_plugins.queue_state IS 'What sessions that enqueue have to know; they are told when it changes';
 COMMENT ON COLUMN posthog_plugins.queue_state.half IS 'Which of the two tables events go to';
+COMMENT ON COLUMN posthog_plugins.queue_state.dictionary IS 'With which dictionary they are compressed; NULL: with none';
 
 CREATE TRIGGER queue_state_changed AFTER UPDATE ON posthog_plugins.queue_state
     FOR EACH STATEMENT EXECUTE FUNCTION posthog_plugins._chain_changed();
+
+-- They go with the table that refers to them. Until then, they never change.
+CREATE TABLE posthog_plugins.queue_dictionary (
+    id    integer  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    half  smallint NOT NULL,
+    bytes bytea    NOT NULL
+);
+COMMENT ON TABLE posthog_plugins.queue_dictionary IS 'Some events of before, which those in the queue are like';
+COMMENT ON COLUMN posthog_plugins.queue_dictionary.half IS 'The table of the queue whose rows need it';
 
 -- Room for the new versions of a row on its page: it changes with every batch.
 CREATE TABLE posthog_plugins.queue_consumer (

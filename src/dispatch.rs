@@ -119,7 +119,7 @@ impl Dispatch {
             return false;
         }
         let step = transaction(c"rotating the queue", rotate);
-        let goes_on = matches!(step, Some(Rotation::Switched | Rotation::Emptied));
+        let goes_on = step.is_some_and(|step| step != Rotation::Nothing);
         if !goes_on {
             self.rotated = Some(Instant::now());
             self.delivered = false;

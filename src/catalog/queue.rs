@@ -1,8 +1,11 @@
 //! Reading the queue, and its rotation.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::CStr;
+use std::rc::Rc;
 
-use delivery::{Bundle, Cursor, Filter, Place, Snapshot, Span};
+use delivery::{Bundle, Cursor, Dictionary, Filter, Place, Snapshot, Span};
 use jsonb::Document;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
@@ -17,10 +20,12 @@ use crate::event::Event;
 use crate::json::Json;
 
 /// The row of queue_state.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct State {
     /// Which half events go to.
     pub half: usize,
+    /// What they are compressed with.
+    pub dictionary: Option<Rc<Dictionary>>,
 }
 
 /// An event for a consumer.
@@ -110,10 +115,15 @@ pub fn newest<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
 }
 
 pub fn state(client: &SpiClient<'_>) -> Result<State> {
-    let rows = plans::select(client, "SELECT half::integer FROM posthog_plugins.queue_state", &[])?;
-    let row = rows.into_iter().next().ok_or(Error::NotThere)?;
+    let query = "
+        SELECT s.half::integer, d.id, d.bytes
+          FROM posthog_plugins.queue_state AS s
+          LEFT JOIN posthog_plugins.queue_dictionary AS d ON d.id = s.dictionary AND d.half = s.half";
+    let row = plans::select(client, query, &[])?.next().ok_or(Error::NotThere)?;
     let half: i32 = row.get(1)?.unwrap_or_default();
-    Ok(State { half: usize::from(half == 1) })
+    let dictionary = row.get::<i32>(2)?.zip(row.get::<Vec<u8>>(3)?);
+    let dictionary = dictionary.map(|(id, bytes)| Dictionary { id: id.cast_unsigned(), bytes });
+    Ok(State { half: usize::from(half == 1), dictionary: dictionary.map(Rc::new) })
 }
 
 /// Which transactions are over. The running one is not, whatever it has done.
@@ -157,6 +167,7 @@ pub fn read(
     let Some(batch) = &cursor.batch else { return Ok((Vec::new(), cursor.clone())) };
     let mut reading = Reading {
         wanted: Wanted::new(consumer),
+        dictionaries: Dictionaries::new(client),
         room,
         looked_at: 0,
         seen: None,
@@ -200,8 +211,9 @@ pub fn read(
     Ok((reading.events, cursor))
 }
 
-struct Reading<'c> {
+struct Reading<'c, 'd> {
     wanted: Wanted<'c>,
+    dictionaries: Dictionaries<'c, 'd>,
     room: Room,
     looked_at: usize,
     /// The last event that was looked at.
@@ -209,7 +221,7 @@ struct Reading<'c> {
     events: Vec<Queued>,
 }
 
-impl Reading<'_> {
+impl Reading<'_, '_> {
     /// Whether that is enough for now.
     fn is_over(&self) -> bool {
         !self.room.is_left() || self.looked_at >= MOST_LOOKED_AT
@@ -230,7 +242,7 @@ impl Reading<'_> {
             return Ok(());
         };
         let stored = row.get::<&[u8]>(6)?.unwrap_or_default();
-        let bundle = Bundle::unpack(stored).map_err(|_| Error::Damaged(last))?;
+        let bundle = self.dictionaries.unpack(stored)?.ok_or(Error::Damaged(last))?;
         self.looked_at += stored.len() + bundle.bytes();
         let first = last.number - bundle.len() as i64 + 1;
         for (number, payload) in (first..).zip(bundle.payloads()) {
@@ -286,13 +298,47 @@ impl<'c> Wanted<'c> {
 }
 
 /// The events of a row of the queue, for somebody to look at.
-pub fn unbundled(stored: &[u8]) -> Result<Vec<Json>> {
-    let bundle = Bundle::unpack(stored)?;
+pub fn unbundled(client: &SpiClient<'_>, stored: &[u8]) -> Result<Vec<Json>> {
+    let bundle = Dictionaries::new(client).unpack(stored)?.ok_or(delivery::Damaged)?;
     let checked = |payload: &[u8]| {
         Document::new(payload)?.root().check()?;
         Ok(Json(payload.to_vec()))
     };
     bundle.payloads().map(checked).collect()
+}
+
+/// Dictionaries that rows are read with, which are few.
+struct Dictionaries<'c, 'd> {
+    client: &'c SpiClient<'d>,
+    found: HashMap<u32, Option<Dictionary>>,
+}
+
+impl<'c, 'd> Dictionaries<'c, 'd> {
+    fn new(client: &'c SpiClient<'d>) -> Self {
+        Dictionaries { client, found: HashMap::new() }
+    }
+
+    /// None if a row is damaged, or its dictionary is gone.
+    fn unpack(&mut self, stored: &[u8]) -> SpiResult<Option<Bundle>> {
+        let dictionary = match Bundle::dictionary_of(stored) {
+            Some(id) => self.find(id)?,
+            None => None,
+        };
+        Ok(Bundle::unpack(stored, dictionary).ok())
+    }
+
+    fn find(&mut self, id: u32) -> SpiResult<Option<&Dictionary>> {
+        let found = match self.found.entry(id) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(unknown) => {
+                let query = "SELECT bytes FROM posthog_plugins.queue_dictionary WHERE id = $1";
+                let row = plans::select(self.client, query, &[id.cast_signed().into()])?.next();
+                let bytes = row.map(|row| row.get::<Vec<u8>>(1)).transpose()?.flatten();
+                unknown.insert(bytes.map(|bytes| Dictionary { id, bytes }))
+            }
+        };
+        Ok(found.as_ref())
+    }
 }
 
 /// As the tables have it.
@@ -372,6 +418,11 @@ pub fn first_since(client: &SpiClient<'_>, time: TimestampWithTimeZone) -> SpiRe
     Ok(transaction.map(|Transaction(transaction)| transaction))
 }
 
+/// As the tables have it.
+fn number(half: usize) -> i32 {
+    i32::from(half == 1)
+}
+
 fn name(half: usize) -> &'static str {
     if half == 0 { "posthog_plugins.event_queue_0" } else { "posthog_plugins.event_queue_1" }
 }
@@ -427,12 +478,35 @@ pub fn is_needed(client: &SpiClient<'_>, half: usize) -> Result<bool> {
 
 /// Empties a half that is locked.
 pub fn empty(client: &mut SpiClient<'_>, half: usize) -> SpiResult<()> {
-    client.update(format!("TRUNCATE {}", name(half)).as_str(), None, &[]).map(drop)
+    client.update(format!("TRUNCATE {}", name(half)).as_str(), None, &[])?;
+    let statement = "DELETE FROM posthog_plugins.queue_dictionary WHERE half = $1";
+    client.update(statement, None, &[number(half).into()]).map(drop)
 }
 
-/// Has events go to that half.
-pub fn switch(client: &mut SpiClient<'_>, half: usize) -> SpiResult<()> {
-    let half = if half == 0 { 0_i32 } else { 1 };
-    let statement = "UPDATE posthog_plugins.queue_state SET half = $1";
-    client.update(statement, None, &[half.into()]).map(drop)
+/// Has events go to a half, and be compressed with what they are mostly like.
+pub fn switch(client: &mut SpiClient<'_>, half: usize, dictionary: &[u8]) -> SpiResult<()> {
+    let statement = "
+        WITH learned AS (
+            INSERT INTO posthog_plugins.queue_dictionary (half, bytes)
+            SELECT $1, $2 WHERE pg_catalog.length($2) > 0
+            RETURNING id)
+        UPDATE posthog_plugins.queue_state SET half = $1, dictionary = (SELECT id FROM learned)";
+    client.update(statement, None, &[number(half).into(), dictionary.into()]).map(drop)
+}
+
+/// What the last events of a half are mostly like.
+pub fn learn(client: &SpiClient<'_>, half: usize) -> Result<Vec<u8>> {
+    let query = format!(
+        "SELECT bundle FROM {}
+          WHERE pg_catalog.length(bundle) <= 8192 ORDER BY xid DESC, number DESC LIMIT 64",
+        name(half)
+    );
+    let mut dictionaries = Dictionaries::new(client);
+    let mut bundles = Vec::new();
+    for row in in_order(|| plans::select(client, &query, &[]))? {
+        let stored = row.get::<&[u8]>(1)?.unwrap_or_default();
+        bundles.extend(dictionaries.unpack(stored)?);
+    }
+    // Within a row, events are compressed with those before them.
+    Ok(Dictionary::choose(bundles.iter().filter_map(|bundle| bundle.payloads().next())))
 }

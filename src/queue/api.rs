@@ -77,9 +77,9 @@ fn _waiting() -> Result<
 }
 
 /// The events of a row of the queue, for whoever wants to see what waits.
-#[pg_extern(schema = "posthog_plugins", immutable, parallel_safe, strict, requires = [api::posthog_plugins])]
+#[pg_extern(schema = "posthog_plugins", stable, strict, requires = [api::posthog_plugins])]
 fn _unbundled(bundle: &[u8]) -> Result<SetOfIterator<'static, Json>, ErrorReport> {
-    Ok(SetOfIterator::new(queue::unbundled(bundle)?))
+    Ok(SetOfIterator::new(as_owner(|client| queue::unbundled(client, bundle))?))
 }
 
 /// Behind the view `consumers`: the latency, in seconds, that a part of the deliveries did not exceed.

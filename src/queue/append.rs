@@ -4,8 +4,10 @@
 
 use std::cell::Cell;
 
+use delivery::Dictionary;
 use pgrx::pg_sys;
 
+use super::state;
 use crate::event::to_datum;
 
 const COLUMNS: usize = 7;
@@ -35,8 +37,9 @@ pub struct Row {
     pub bundle: Vec<u8>,
 }
 
-/// Appends rows to a half of the queue. Nowhere, if the extension has just been dropped.
-pub fn append(half: usize, rows: Vec<Row>) {
+/// Appends rows to a half of the queue, which are made for its dictionary. Nowhere, if the extension has
+/// just been dropped.
+pub fn append(half: usize, rows: impl FnOnce(Option<&Dictionary>) -> Vec<Row>) {
     // SAFETY: a transaction is running that may write; what is opened and pushed is closed and popped
     // again, or by the transaction's abort after an error.
     unsafe {
@@ -52,7 +55,7 @@ pub fn append(half: usize, rows: Vec<Row>) {
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         );
         let before = pg_sys::MemoryContextSwitchTo(memory);
-        insert(table, index, &rows);
+        insert(table, index, &rows(state::dictionary(half).as_deref()));
         pg_sys::MemoryContextSwitchTo(before);
         pg_sys::MemoryContextDelete(memory);
         pg_sys::index_close(index, pg_sys::RowExclusiveLock as i32);

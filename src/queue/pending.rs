@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use delivery::{Bundle, Packed, Room};
+use delivery::{Bundle, Dictionary, Packed, Room};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -98,14 +98,14 @@ thread_local! {
 
 /// Takes an event, which is stored with the transaction.
 pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
-    let state = state::get()?;
+    let half = state::half()?;
     let level = level();
     // SAFETY: reads a clock.
     let now = unsafe { pg_sys::GetCurrentTimestamp() };
     let (payload, hops) = (event.payload(), cause::depth());
     worker::wake_at_commit();
     PENDING.with_borrow_mut(|pending| {
-        pending.half = state.half;
+        pending.half = half;
         pending.enqueued += 1;
         if pending.levels.last().is_none_or(|last| last.id != level) {
             pending.levels.push(Level { id: level, runs: Vec::new(), bytes: 0 });
@@ -138,16 +138,16 @@ fn write_last() {
         Some((pending.half, runs))
     });
     if let Some((half, runs)) = taken {
-        append::append(half, pack(runs));
+        append::append(half, |dictionary| pack(runs, dictionary));
     }
 }
 
 /// The rows that runs become.
-fn pack(runs: Vec<Run>) -> Vec<Row> {
+fn pack(runs: Vec<Run>, dictionary: Option<&Dictionary>) -> Vec<Row> {
     let mut rows = Vec::with_capacity(runs.len());
     for Run { team_id, hops, first, events, until, .. } in runs {
         let (is_alone, bytes) = (events.len() == 1, events.bytes());
-        let packed = events.pack();
+        let packed = events.pack(dictionary);
         if !is_alone {
             ROOM.set(Room::after(bytes, &packed));
         }

@@ -2,17 +2,23 @@
 //! consumer needs anything that is in it.
 
 use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
 
 use crate::catalog::consumers;
-use crate::catalog::queue::{self, newest};
+use crate::catalog::queue::{self, State, newest};
 use crate::error::Result;
 use crate::settings;
+
+/// A half of this size has enough events to learn what they are like.
+const ENOUGH: u64 = 64 << 10;
 
 /// What a rotation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
     /// There was nothing to do, or somebody is in the way.
     Nothing,
+    /// Events are compressed with a dictionary now.
+    Learned,
     /// Events go to the other half now.
     Switched,
     /// The half that events do not go to is empty now.
@@ -23,35 +29,45 @@ pub enum Rotation {
 /// and then.
 pub fn rotate() -> Result<Rotation> {
     newest(|client| -> Result<_> {
-        let half = queue::state(client)?.half;
+        let State { half, dictionary } = queue::state(client)?;
         let other = 1 - half;
-        if queue::is_empty(client, other)? {
-            let is_due = queue::bytes(client, half)? >= settings::queue_size()
-                || queue::is_old(client, half)?;
-            if is_due {
-                queue::switch(client, other)?;
-                return Ok(Rotation::Switched);
+        let size = queue::bytes(client, half)?;
+        if !queue::is_empty(client, other)? {
+            if is_done(client, other)? {
+                queue::empty(client, other)?;
+                return Ok(Rotation::Emptied);
             }
-            return Ok(Rotation::Nothing);
+        } else if size >= settings::queue_size() || queue::is_old(client, half)? {
+            let learned = queue::learn(client, half)?;
+            queue::switch(client, other, &learned)?;
+            return Ok(Rotation::Switched);
         }
-        consumers::follow(client, consumers::Start::Oldest)?;
-        // Whoever has appended holds a lock until the transaction ends, so nothing in it is undecided
-        // once this one is ours.
-        if !queue::lock(other) {
-            return Ok(Rotation::Nothing);
+        if dictionary.is_none() && size >= ENOUGH {
+            let learned = queue::learn(client, half)?;
+            if !learned.is_empty() {
+                queue::switch(client, half, &learned)?;
+                return Ok(Rotation::Learned);
+            }
         }
-        // SAFETY: a transaction is running; the snapshot is popped again unless an error ends it. It
-        // is newer than the lock.
-        let is_needed = unsafe {
-            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-            let is_needed = queue::is_needed(client, other);
-            pg_sys::PopActiveSnapshot();
-            is_needed?
-        };
-        if is_needed {
-            return Ok(Rotation::Nothing);
-        }
-        queue::empty(client, other)?;
-        Ok(Rotation::Emptied)
+        Ok(Rotation::Nothing)
     })
+}
+
+/// Whether nobody needs a half any more. Then it is locked.
+fn is_done(client: &mut SpiClient<'_>, half: usize) -> Result<bool> {
+    consumers::follow(client, consumers::Start::Oldest)?;
+    // Whoever has appended holds a lock until the transaction ends, so nothing in it is undecided
+    // once this one is ours.
+    if !queue::lock(half) {
+        return Ok(false);
+    }
+    // SAFETY: a transaction is running; the snapshot is popped again unless an error ends it. It is
+    // newer than the lock.
+    let is_needed = unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let is_needed = queue::is_needed(client, half);
+        pg_sys::PopActiveSnapshot();
+        is_needed?
+    };
+    Ok(!is_needed)
 }

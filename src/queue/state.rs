@@ -1,8 +1,10 @@
-//! What a session that enqueues has to know: which half of the queue events go to.
-//! Read once, and again when PostgreSQL's invalidation messages say that it has changed.
+//! What a session that enqueues has to know: which half of the queue events go to, and what they are
+//! like. Read once, and again when PostgreSQL's invalidation messages say that it has changed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
+use delivery::Dictionary;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -10,15 +12,16 @@ use crate::catalog::queue::{self, State};
 use crate::error::Result;
 
 thread_local! {
-    static STATE: Cell<Option<State>> = const { Cell::new(None) };
+    static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
     /// The table that it is read from.
     static WATCHED: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
     static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
-pub fn get() -> Result<State> {
-    if let Some(state) = STATE.get() {
-        return Ok(state);
+/// Which half events go to.
+pub fn half() -> Result<usize> {
+    if let Some(half) = STATE.with_borrow(|state| state.as_ref().map(|state| state.half)) {
+        return Ok(half);
     }
     let changes = CHANGES.get();
     // SAFETY: look-ups of constant names. Each time: the extension may have been created again.
@@ -27,12 +30,22 @@ pub fn get() -> Result<State> {
         WATCHED.set(pg_sys::get_relname_relid(c"queue_state".as_ptr(), schema));
     }
     let state = queue::newest(|client| queue::state(client))?;
+    let half = state.half;
     // SAFETY: the running transaction's. What it sees may be older than the last message.
     let sees_the_newest = unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as i32;
     if sees_the_newest && changes == CHANGES.get() {
         STATE.set(Some(state));
     }
-    Ok(state)
+    Ok(half)
+}
+
+/// What to compress with what goes to a half. To be called while it is locked: then it stays there until
+/// the transaction is over. None where this session has missed the last change.
+pub fn dictionary(of: usize) -> Option<Rc<Dictionary>> {
+    STATE.with_borrow(|state| {
+        let State { dictionary, .. } = state.as_ref().filter(|state| state.half == of)?;
+        dictionary.clone()
+    })
 }
 
 pub fn register() {
@@ -47,6 +60,6 @@ pub fn register() {
 unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     if relation == pg_sys::InvalidOid || relation == WATCHED.get() {
         CHANGES.set(CHANGES.get().wrapping_add(1));
-        STATE.set(None);
+        STATE.take();
     }
 }

@@ -345,6 +345,88 @@ mod tests {
     }
 
     #[pg_test]
+    fn events_take_as_much_as_is_new_in_them() {
+        let sessions = Sessions::new("queue_dictionary");
+        let rotate = || sessions.value("c", "SELECT tests.rotate()");
+        let stored = || {
+            let query = "SELECT length(bundle)::text
+                           FROM (TABLE posthog_plugins.event_queue_0
+                                  UNION ALL TABLE posthog_plugins.event_queue_1) AS q
+                          ORDER BY q.xid DESC LIMIT 1";
+            sessions.value("a", query).parse::<usize>().unwrap()
+        };
+        let dictionaries = || {
+            let query = "SELECT concat_ws(' ', count(*), string_agg(half::text, ' '))
+                           FROM posthog_plugins.queue_dictionary";
+            sessions.value("a", query)
+        };
+        sessions.run(
+            "a",
+            &format!(
+                "CREATE TABLE alike AS SELECT {CHANCE} AS text FROM generate_series(1, 1) AS n"
+            ),
+        );
+        let insert = |session: &str, name: &str| {
+            let event = format!("SELECT '{name}', 1, jsonb_build_object('text', text) FROM alike");
+            sessions.run(session, &format!("INSERT INTO events {event}"));
+        };
+        insert("a", "first");
+        assert!(stored() > 900, "{}", stored());
+        assert_eq!(rotate(), "Nothing", "one event is too few to learn from");
+        for _ in 0..80 {
+            insert("a", "many");
+        }
+        // Sessions that know what there was before, and will hear of nothing before they commit.
+        sessions.run("b", "BEGIN");
+        insert("b", "before");
+        assert_eq!(rotate(), "Learned");
+        assert_eq!(rotate(), "Nothing");
+        assert_eq!(dictionaries(), "1 0");
+        sessions.run("b", "COMMIT");
+        insert("a", "short");
+        assert!(stored() < 150, "{}", stored());
+        assert_eq!(sessions.take("c", 1000, "forgotten").split_once("many").unwrap().0, "first,");
+
+        // One that will be compressed after its dictionary is gone.
+        sessions.run("b", "BEGIN");
+        insert("b", "late");
+        sessions.run("c", "SET posthog_plugins.queue_size = '64kB'");
+        assert_eq!(rotate(), "Switched");
+        assert_eq!(dictionaries(), "2 0 1");
+        insert("a", "other half");
+        assert!(stored() < 150, "{}", stored());
+        let delivered = sessions.take("c", 1000, "delivered");
+        assert!(delivered.ends_with("many,before,short,other half"), "{delivered}");
+        assert_eq!(rotate(), "Emptied");
+        assert_eq!(dictionaries(), "1 1");
+        sessions.run("b", "COMMIT");
+        assert_eq!(sessions.take("c", 1000, "delivered"), "late");
+
+        // One whose snapshot still shows a dictionary that is gone.
+        sessions.run("b", "BEGIN ISOLATION LEVEL REPEATABLE READ");
+        insert("b", "old snapshot");
+        sessions.run("b", "SAVEPOINT s");
+        for _ in 0..80 {
+            sessions.run(
+                "a",
+                &format!("INSERT INTO events SELECT {CHANCE} FROM generate_series(1, 2) AS n"),
+            );
+        }
+        assert_eq!(rotate(), "Emptied", "of what was late");
+        assert_eq!(rotate(), "Switched");
+        sessions.take("c", 1000, "delivered");
+        assert_eq!(rotate(), "Emptied");
+        insert("b", "old snapshot, too");
+        sessions.run("b", "COMMIT");
+        assert_eq!(sessions.take("c", 1000, "delivered"), "old snapshot,old snapshot, too");
+    }
+
+    #[pg_test(error = "stored events are damaged")]
+    fn an_event_whose_dictionary_is_gone_is_no_other() {
+        Spi::run("SELECT posthog_plugins._unbundled('\\x0207000000040000004061626364')").unwrap();
+    }
+
+    #[pg_test]
     fn a_stopped_consumer_keeps_the_queue_and_one_that_is_gone_does_not() {
         let sessions = Sessions::new("queue_stopped");
         sessions.run("c", "SET posthog_plugins.queue_size = '64kB'");

@@ -5,6 +5,7 @@
 mod backoff;
 mod bundle;
 mod cursor;
+mod dictionary;
 mod filter;
 mod order;
 mod pace;
@@ -16,6 +17,7 @@ mod tick;
 pub use backoff::Backoff;
 pub use bundle::{Bundle, Damaged, Packed, Room};
 pub use cursor::{Batch, Cursor, Place, Span};
+pub use dictionary::Dictionary;
 pub use filter::Filter;
 pub use order::{Order, Turn};
 pub use pace::{Pace, quantile};
