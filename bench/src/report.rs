@@ -79,8 +79,8 @@ impl Report {
              columns are the fields, that goes for each column by itself: one that no plugin looks \
              at is neither decompressed nor converted. Any BEFORE ROW trigger makes `COPY` insert \
              row by row, whatever it does. No commit waits for a disk here, which would take longer \
-             than all else about a single row. With a consumer, sessions that store single rows at \
-             the same time also wait for one another while the queue's file grows.",
+             than all else about a single row. With a consumer, events are enqueued as they are \
+             where a worker has seen some; it delivers none meanwhile.",
         );
         for storing in all {
             self.line(format!("\n{}:\n", storing.way));

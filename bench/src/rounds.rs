@@ -26,7 +26,7 @@ impl Effort {
             large_events: 1_000,
             rows: 50_000,
             sessions: 21,
-            seconds: 8,
+            seconds: 3,
         }
     }
 
@@ -37,7 +37,7 @@ impl Effort {
             large_events: 400,
             rows: 20_000,
             sessions: 7,
-            seconds: 2,
+            seconds: 1,
         }
     }
 }
