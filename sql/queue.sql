@@ -59,15 +59,19 @@ COMMENT ON COLUMN posthog_plugins.queue_state.dictionary IS 'With which dictiona
 
 CREATE TRIGGER queue_state_changed AFTER UPDATE ON posthog_plugins.queue_state
     FOR EACH STATEMENT EXECUTE FUNCTION posthog_plugins._chain_changed();
+-- Also in sessions that fire no triggers, as replication has it.
+ALTER TABLE posthog_plugins.queue_state ENABLE ALWAYS TRIGGER queue_state_changed;
 
--- They go with the table that refers to them. Until then, they never change.
+-- They go with the rows that refer to them, and until then never change.
 CREATE TABLE posthog_plugins.queue_dictionary (
     id    integer  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     half  smallint NOT NULL,
+    size  bigint   NOT NULL,
     bytes bytea    NOT NULL
 );
 COMMENT ON TABLE posthog_plugins.queue_dictionary IS 'Some events of before, which those in the queue are like';
 COMMENT ON COLUMN posthog_plugins.queue_dictionary.half IS 'The table of the queue whose rows need it';
+COMMENT ON COLUMN posthog_plugins.queue_dictionary.size IS 'How large that was when the dictionary was made; one that has grown much gets another';
 
 -- Room for the new versions of a row on its page: it changes with every batch.
 CREATE TABLE posthog_plugins.queue_consumer (

@@ -40,8 +40,8 @@ pub struct Dispatch {
     /// When to look what there is to do, if there may be something else than before.
     look_at: Option<Instant>,
     rotated: Option<Instant>,
-    /// Something was delivered since the queue was last looked at.
-    delivered: bool,
+    /// Something was stored or delivered since the queue was last looked at.
+    moved: bool,
 }
 
 impl Dispatch {
@@ -51,7 +51,7 @@ impl Dispatch {
             runners: BTreeMap::new(),
             look_at: None,
             rotated: None,
-            delivered: true,
+            moved: true,
         }
     }
 
@@ -107,7 +107,7 @@ impl Dispatch {
         for id in gone {
             self.runners.remove(&id);
             // What waited for it is of no use to anyone.
-            self.delivered = true;
+            self.moved = true;
             release(&[id]);
         }
     }
@@ -115,14 +115,14 @@ impl Dispatch {
     /// One step. Whether there is another one to do at once.
     fn rotate(&mut self) -> bool {
         let is_due = self.rotated.is_none_or(|last| last.elapsed() >= ROTATED_EVERY);
-        if !self.delivered || !is_due {
+        if !self.moved || !is_due {
             return false;
         }
         let step = transaction(c"rotating the queue", rotate);
         let goes_on = step.is_some_and(|step| step != Rotation::Nothing);
         if !goes_on {
             self.rotated = Some(Instant::now());
-            self.delivered = false;
+            self.moved = false;
         }
         goes_on
     }
@@ -140,6 +140,7 @@ impl Duty for Dispatch {
     fn work(&mut self, woken: bool) -> Next {
         let now = Instant::now();
         if woken {
+            self.moved = true;
             self.look_at = Some(now);
         } else if backend::is_stale() {
             self.look_at.get_or_insert(now);
@@ -155,13 +156,13 @@ impl Duty for Dispatch {
         for runner in self.runners.values_mut() {
             let (step, delivered) = runner.work();
             next = next.or(step);
-            self.delivered |= delivered;
+            self.moved |= delivered;
         }
         self.leave();
         if self.rotate() || (backend::is_stale() && self.look_at.is_none()) {
             return Next::Again;
         }
-        let rotation = self.rotated.filter(|_| self.delivered).map(|last| last + ROTATED_EVERY);
+        let rotation = self.rotated.filter(|_| self.moved).map(|last| last + ROTATED_EVERY);
         let unused = self.exchange.network.close_old();
         let untils = [self.look_at, rotation, unused].map(|until| Next::Idle { until });
         untils.into_iter().fold(next, Next::or)

@@ -82,7 +82,7 @@ pub fn measure(cluster: &Cluster, effort: Effort) -> Vec<Storing> {
 /// no part of an insert.
 fn learn(client: &mut Client) {
     client.run(
-        "INSERT INTO attached SELECT event FROM small LIMIT 2000;
+        "INSERT INTO attached SELECT event FROM small OFFSET 1 LIMIT 2000;
          SELECT posthog_plugins.start_worker()",
     );
     wait_until("the queue has a dictionary", || {

@@ -121,7 +121,8 @@ pub fn state(client: &SpiClient<'_>) -> Result<State> {
           LEFT JOIN posthog_plugins.queue_dictionary AS d ON d.id = s.dictionary AND d.half = s.half";
     let row = plans::select(client, query, &[])?.next().ok_or(Error::NotThere)?;
     let half: i32 = row.get(1)?.unwrap_or_default();
-    let dictionary = row.get::<i32>(2)?.zip(row.get::<Vec<u8>>(3)?);
+    let bytes = row.get::<Vec<u8>>(3)?.filter(|bytes| !bytes.is_empty());
+    let dictionary = row.get::<i32>(2)?.zip(bytes);
     let dictionary = dictionary.map(|(id, bytes)| Dictionary { id: id.cast_unsigned(), bytes });
     Ok(State { half: usize::from(half == 1), dictionary: dictionary.map(Rc::new) })
 }
@@ -454,11 +455,20 @@ pub fn is_old(client: &SpiClient<'_>, half: usize) -> SpiResult<bool> {
 /// Makes a half this transaction's alone, if nobody is using it.
 pub fn lock(half: usize) -> bool {
     let table = if half == 0 { c"event_queue_0" } else { c"event_queue_1" };
+    lock_table(table, pg_sys::AccessExclusiveLock)
+}
+
+/// Keeps others from changing the state until the transaction ends, if nobody is about to.
+pub fn lock_state() -> bool {
+    lock_table(c"queue_state", pg_sys::ShareUpdateExclusiveLock)
+}
+
+fn lock_table(table: &CStr, mode: u32) -> bool {
     // SAFETY: look-ups of constant names, and a lock that is taken only if it is free.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
         let table = pg_sys::get_relname_relid(table.as_ptr(), schema);
-        pg_sys::ConditionalLockRelationOid(table, pg_sys::AccessExclusiveLock as i32)
+        pg_sys::ConditionalLockRelationOid(table, mode as i32)
     }
 }
 
@@ -483,30 +493,46 @@ pub fn empty(client: &mut SpiClient<'_>, half: usize) -> SpiResult<()> {
     client.update(statement, None, &[number(half).into()]).map(drop)
 }
 
-/// Has events go to a half, and be compressed with what they are mostly like.
-pub fn switch(client: &mut SpiClient<'_>, half: usize, dictionary: &[u8]) -> SpiResult<()> {
+/// Has events go to a half of that size, and be compressed with a dictionary, unless that is empty.
+pub fn switch(
+    client: &mut SpiClient<'_>,
+    half: usize,
+    size: u64,
+    dictionary: &[u8],
+) -> SpiResult<()> {
     let statement = "
         WITH learned AS (
-            INSERT INTO posthog_plugins.queue_dictionary (half, bytes)
-            SELECT $1, $2 WHERE pg_catalog.length($2) > 0
+            INSERT INTO posthog_plugins.queue_dictionary (half, size, bytes) VALUES ($1, $2, $3)
             RETURNING id)
         UPDATE posthog_plugins.queue_state SET half = $1, dictionary = (SELECT id FROM learned)";
-    client.update(statement, None, &[number(half).into(), dictionary.into()]).map(drop)
+    let arguments = [number(half).into(), size.cast_signed().into(), dictionary.into()];
+    client.update(statement, None, &arguments).map(drop)
+}
+
+/// How large the half that events go to was when its dictionary was made; 0 if it has none.
+pub fn learned_at(client: &SpiClient<'_>) -> SpiResult<u64> {
+    let query = "SELECT d.size
+                   FROM posthog_plugins.queue_state AS s
+                   JOIN posthog_plugins.queue_dictionary AS d ON d.id = s.dictionary";
+    let row = client.select(query, Some(1), &[])?.next();
+    let size = row.map(|row| row.get::<i64>(1)).transpose()?.flatten();
+    Ok(size.unwrap_or_default().cast_unsigned())
 }
 
 /// What the last events of a half are mostly like.
 pub fn learn(client: &SpiClient<'_>, half: usize) -> Result<Vec<u8>> {
     let query = format!(
-        "SELECT bundle FROM {}
-          WHERE pg_catalog.length(bundle) <= 8192 ORDER BY xid DESC, number DESC LIMIT 64",
+        "SELECT bundle FROM (SELECT bundle FROM {} ORDER BY xid DESC, number DESC LIMIT 64) AS newest
+          WHERE pg_catalog.length(bundle) <= 8192",
         name(half)
     );
     let mut dictionaries = Dictionaries::new(client);
-    let mut bundles = Vec::new();
+    let mut events = Vec::new();
     for row in in_order(|| plans::select(client, &query, &[]))? {
         let stored = row.get::<&[u8]>(1)?.unwrap_or_default();
-        bundles.extend(dictionaries.unpack(stored)?);
+        // Those after it in the row are compressed with it.
+        let bundle = dictionaries.unpack(stored)?;
+        events.extend(bundle.and_then(|bundle| bundle.payloads().next().map(<[u8]>::to_vec)));
     }
-    // Within a row, events are compressed with those before them.
-    Ok(Dictionary::choose(bundles.iter().filter_map(|bundle| bundle.payloads().next())))
+    Ok(Dictionary::choose(&events))
 }

@@ -87,7 +87,8 @@ struct Pending {
     levels: Vec<Level>,
     /// How many events the transaction has enqueued, rolled back or not.
     enqueued: i64,
-    half: usize,
+    /// Where all of them go.
+    half: Option<usize>,
 }
 
 thread_local! {
@@ -98,14 +99,17 @@ thread_local! {
 
 /// Takes an event, which is stored with the transaction.
 pub fn add(event: &Event<'_>, team_id: Option<i32>) -> Result<()> {
-    let half = state::half()?;
+    let half = match PENDING.with_borrow(|pending| pending.half) {
+        Some(half) => half,
+        None => state::half()?,
+    };
     let level = level();
     // SAFETY: reads a clock.
     let now = unsafe { pg_sys::GetCurrentTimestamp() };
     let (payload, hops) = (event.payload(), cause::depth());
     worker::wake_at_commit();
     PENDING.with_borrow_mut(|pending| {
-        pending.half = half;
+        pending.half = Some(half);
         pending.enqueued += 1;
         if pending.levels.last().is_none_or(|last| last.id != level) {
             pending.levels.push(Level { id: level, runs: Vec::new(), bytes: 0 });
@@ -135,7 +139,7 @@ fn write_last() {
     // Not borrowed meanwhile: an error that ends the session would come back here.
     let taken = PENDING.with_borrow_mut(|pending| {
         let runs = pending.levels.pop()?.runs;
-        Some((pending.half, runs))
+        Some((pending.half?, runs))
     });
     if let Some((half, runs)) = taken {
         append::append(half, |dictionary| pack(runs, dictionary));

@@ -5,12 +5,15 @@ use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
 use crate::catalog::consumers;
-use crate::catalog::queue::{self, State, newest};
+use crate::catalog::queue::{self, newest};
 use crate::error::Result;
 use crate::settings;
 
 /// A half of this size has enough events to learn what they are like.
 const ENOUGH: u64 = 64 << 10;
+
+/// When a half has become so many times as large as it was, its events may be others.
+const MUCH: u64 = 8;
 
 /// What a rotation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +31,12 @@ pub enum Rotation {
 /// Takes the next step, in a transaction of its own and without waiting for anybody. To be called now
 /// and then.
 pub fn rotate() -> Result<Rotation> {
+    // Before anything is read.
+    if !queue::lock_state() {
+        return Ok(Rotation::Nothing);
+    }
     newest(|client| -> Result<_> {
-        let State { half, dictionary } = queue::state(client)?;
+        let half = queue::state(client)?.half;
         let other = 1 - half;
         let size = queue::bytes(client, half)?;
         if !queue::is_empty(client, other)? {
@@ -38,16 +45,17 @@ pub fn rotate() -> Result<Rotation> {
                 return Ok(Rotation::Emptied);
             }
         } else if size >= settings::queue_size() || queue::is_old(client, half)? {
-            let learned = queue::learn(client, half)?;
-            queue::switch(client, other, &learned)?;
+            if size < ENOUGH {
+                queue::switch(client, other, 0, &[])?;
+            } else {
+                queue::switch(client, other, ENOUGH, &queue::learn(client, half)?)?;
+            }
             return Ok(Rotation::Switched);
         }
-        if dictionary.is_none() && size >= ENOUGH {
+        if size >= ENOUGH.max(MUCH * queue::learned_at(client)?) {
             let learned = queue::learn(client, half)?;
-            if !learned.is_empty() {
-                queue::switch(client, half, &learned)?;
-                return Ok(Rotation::Learned);
-            }
+            queue::switch(client, half, size, &learned)?;
+            return Ok(Rotation::Learned);
         }
         Ok(Rotation::Nothing)
     })

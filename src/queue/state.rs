@@ -13,8 +13,9 @@ use crate::error::Result;
 
 thread_local! {
     static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
-    /// The table that it is read from.
-    static WATCHED: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    /// The table that it is read from, and the halves: with one that is emptied, its dictionaries are
+    /// gone.
+    static WATCHED: Cell<[pg_sys::Oid; 3]> = const { Cell::new([pg_sys::InvalidOid; 3]) };
     static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -27,7 +28,8 @@ pub fn half() -> Result<usize> {
     // SAFETY: look-ups of constant names. Each time: the extension may have been created again.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
-        WATCHED.set(pg_sys::get_relname_relid(c"queue_state".as_ptr(), schema));
+        let tables = [c"queue_state", c"event_queue_0", c"event_queue_1"];
+        WATCHED.set(tables.map(|name| pg_sys::get_relname_relid(name.as_ptr(), schema)));
     }
     let state = queue::newest(|client| queue::state(client))?;
     let half = state.half;
@@ -39,8 +41,9 @@ pub fn half() -> Result<usize> {
     Ok(half)
 }
 
-/// What to compress with what goes to a half. To be called while it is locked: then it stays there until
-/// the transaction is over. None where this session has missed the last change.
+/// What to compress with what goes to a half. To be called by who has locked the half, which is then not
+/// emptied before the transaction ends, nor loses this. None if the session has heard of a change
+/// since it read the state.
 pub fn dictionary(of: usize) -> Option<Rc<Dictionary>> {
     STATE.with_borrow(|state| {
         let State { dictionary, .. } = state.as_ref().filter(|state| state.half == of)?;
@@ -58,7 +61,7 @@ pub fn register() {
 /// `relation` is invalid when PostgreSQL lost track and everything may have changed.
 #[pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
-    if relation == pg_sys::InvalidOid || relation == WATCHED.get() {
+    if relation == pg_sys::InvalidOid || WATCHED.get().contains(&relation) {
         CHANGES.set(CHANGES.get().wrapping_add(1));
         STATE.take();
     }

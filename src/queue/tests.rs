@@ -154,6 +154,26 @@ mod tests {
             self.run(session, &format!("INSERT INTO events VALUES ('{event}')"));
         }
 
+        /// Stores an event that is like all others of its kind but for the name.
+        fn insert_alike(&self, session: &str, event: &str) {
+            let alike = format!("INSERT INTO events SELECT '{event}', 1, properties FROM alike");
+            self.run(session, &alike);
+        }
+
+        /// Stores enough of them to learn from.
+        fn insert_many_alike(&self) {
+            let alike = format!(
+                "CREATE TABLE alike AS
+                 SELECT jsonb_build_object('text', {CHANCE}) AS properties FROM generate_series(1, 1) AS n"
+            );
+            self.run("a", &alike);
+            (0..80).for_each(|_| self.insert_alike("a", "many"));
+        }
+
+        fn rotate(&self) -> String {
+            self.value("c", "SELECT tests.rotate()")
+        }
+
         /// The names of what the consumer gets.
         fn take(&self, session: &str, most: i32, outcome: &str) -> String {
             self.take_as(session, 1, most, outcome)
@@ -290,7 +310,12 @@ mod tests {
     #[pg_test]
     fn the_queue_is_emptied_when_nobody_needs_it() {
         let sessions = Sessions::new("queue_rotation");
-        let rotate = |session: &str| sessions.value(session, "SELECT tests.rotate()");
+        let rotate = |session: &str| loop {
+            let step = sessions.value(session, "SELECT tests.rotate()");
+            if step != "Learned" {
+                break step;
+            }
+        };
         let count = "SELECT concat_ws(' ', (SELECT COALESCE(sum(events), 0) FROM posthog_plugins.event_queue_0),
                                            (SELECT COALESCE(sum(events), 0) FROM posthog_plugins.event_queue_1))";
         let fill = |prefix: &str| {
@@ -347,7 +372,6 @@ mod tests {
     #[pg_test]
     fn events_take_as_much_as_is_new_in_them() {
         let sessions = Sessions::new("queue_dictionary");
-        let rotate = || sessions.value("c", "SELECT tests.rotate()");
         let stored = || {
             let query = "SELECT length(bundle)::text
                            FROM (TABLE posthog_plugins.event_queue_0
@@ -360,65 +384,87 @@ mod tests {
                            FROM posthog_plugins.queue_dictionary";
             sessions.value("a", query)
         };
-        sessions.run(
-            "a",
-            &format!(
-                "CREATE TABLE alike AS SELECT {CHANCE} AS text FROM generate_series(1, 1) AS n"
-            ),
-        );
-        let insert = |session: &str, name: &str| {
-            let event = format!("SELECT '{name}', 1, jsonb_build_object('text', text) FROM alike");
-            sessions.run(session, &format!("INSERT INTO events {event}"));
-        };
-        insert("a", "first");
+        sessions.insert("a", "first");
+        assert_eq!(sessions.rotate(), "Nothing", "one event is too few to learn from");
+        sessions.insert_many_alike();
         assert!(stored() > 900, "{}", stored());
-        assert_eq!(rotate(), "Nothing", "one event is too few to learn from");
-        for _ in 0..80 {
-            insert("a", "many");
-        }
-        // Sessions that know what there was before, and will hear of nothing before they commit.
+
+        // One that was stored before there was a dictionary, and will be compressed with it.
         sessions.run("b", "BEGIN");
-        insert("b", "before");
-        assert_eq!(rotate(), "Learned");
-        assert_eq!(rotate(), "Nothing");
+        sessions.insert_alike("b", "before");
+        assert_eq!(sessions.rotate(), "Learned");
+        assert_eq!(sessions.rotate(), "Nothing");
         assert_eq!(dictionaries(), "1 0");
         sessions.run("b", "COMMIT");
-        insert("a", "short");
+        sessions.insert_alike("a", "short");
         assert!(stored() < 150, "{}", stored());
-        assert_eq!(sessions.take("c", 1000, "forgotten").split_once("many").unwrap().0, "first,");
 
-        // One that will be compressed after its dictionary is gone.
+        // One whose dictionary will be gone when it is compressed.
         sessions.run("b", "BEGIN");
-        insert("b", "late");
+        sessions.insert_alike("b", "late");
         sessions.run("c", "SET posthog_plugins.queue_size = '64kB'");
-        assert_eq!(rotate(), "Switched");
+        assert_eq!(sessions.rotate(), "Switched");
         assert_eq!(dictionaries(), "2 0 1");
-        insert("a", "other half");
+        sessions.insert_alike("a", "other half");
         assert!(stored() < 150, "{}", stored());
         let delivered = sessions.take("c", 1000, "delivered");
+        assert!(delivered.starts_with("first,many,many"), "{delivered}");
         assert!(delivered.ends_with("many,before,short,other half"), "{delivered}");
-        assert_eq!(rotate(), "Emptied");
+        assert_eq!(sessions.rotate(), "Emptied");
         assert_eq!(dictionaries(), "1 1");
         sessions.run("b", "COMMIT");
         assert_eq!(sessions.take("c", 1000, "delivered"), "late");
 
         // One whose snapshot still shows a dictionary that is gone.
         sessions.run("b", "BEGIN ISOLATION LEVEL REPEATABLE READ");
-        insert("b", "old snapshot");
-        sessions.run("b", "SAVEPOINT s");
-        for _ in 0..80 {
-            sessions.run(
-                "a",
-                &format!("INSERT INTO events SELECT {CHANCE} FROM generate_series(1, 2) AS n"),
-            );
-        }
-        assert_eq!(rotate(), "Emptied", "of what was late");
-        assert_eq!(rotate(), "Switched");
+        sessions.insert_alike("b", "old");
+        assert_eq!(sessions.rotate(), "Emptied", "of the late one");
+        let noise = format!("INSERT INTO events SELECT {CHANCE} FROM generate_series(1, 80) AS n");
+        sessions.run("a", &noise);
+        assert_eq!(sessions.rotate(), "Switched");
         sessions.take("c", 1000, "delivered");
-        assert_eq!(rotate(), "Emptied");
-        insert("b", "old snapshot, too");
+        assert_eq!(sessions.rotate(), "Emptied");
+        sessions.insert_alike("b", "older");
         sessions.run("b", "COMMIT");
-        assert_eq!(sessions.take("c", 1000, "delivered"), "old snapshot,old snapshot, too");
+        assert_eq!(sessions.take("c", 1000, "delivered"), "old,older");
+    }
+
+    #[pg_test]
+    fn a_half_that_grows_learns_anew() {
+        let sessions = Sessions::new("queue_learning");
+        sessions.insert_many_alike();
+        assert_eq!(sessions.rotate(), "Learned");
+        let others = "CREATE TABLE others AS
+                      SELECT jsonb_object_agg(md5(n::text), n) AS properties FROM generate_series(1, 30) AS n";
+        sessions.run("a", others);
+        let others = "DO $$ BEGIN
+                          FOR n IN 1..1000 LOOP
+                              INSERT INTO events SELECT 'other', n % 2, properties FROM others;
+                          END LOOP;
+                      END $$";
+        sessions.run("a", others);
+        assert_eq!(sessions.rotate(), "Learned");
+        assert_eq!(sessions.rotate(), "Nothing");
+        sessions.insert_alike("a", "last");
+        let names: String = (0..3).map(|_| sessions.take("c", 2000, "delivered") + ",").collect();
+        assert_eq!(names.matches("many").count(), 80);
+        assert_eq!(names.matches("other").count(), 1000);
+        assert!(names.ends_with("other,last,,"), "{names}");
+    }
+
+    #[pg_test]
+    fn a_session_that_nobody_has_told_uses_no_dictionary_that_is_gone() {
+        let sessions = Sessions::new("queue_untold");
+        sessions.insert_many_alike();
+        sessions.run("a", "ALTER TABLE posthog_plugins.queue_state DISABLE TRIGGER ALL");
+        assert_eq!(sessions.rotate(), "Learned");
+        sessions.insert_alike("b", "with the dictionary");
+        sessions.run("c", "SET posthog_plugins.queue_size = '64kB'");
+        assert_eq!(sessions.rotate(), "Switched");
+        sessions.take("c", 1000, "delivered");
+        assert_eq!(sessions.rotate(), "Emptied");
+        sessions.insert_alike("b", "without");
+        assert_eq!(sessions.take("c", 1000, "delivered"), "without");
     }
 
     #[pg_test(error = "stored events are damaged")]

@@ -31,12 +31,13 @@ const DECIDED_IN: Duration = Duration::from_secs(1);
 /// What settings have to be, whatever the database has: its owner must not change what a worker does.
 /// And nobody who has a table for himself for a while keeps it from its other duties; where it and somebody
 /// else wait for one another, the worker is the one that notices first, and gives way.
-const SETTINGS: [(&CStr, &CStr); 6] = [
+const SETTINGS: [(&CStr, &CStr); 7] = [
     (c"deadlock_timeout", c"100ms"),
     (c"lock_timeout", c"10s"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
     (c"role", c"none"),
+    (c"session_replication_role", c"origin"),
     (c"search_path", c"pg_catalog, pg_temp"),
 ];
 

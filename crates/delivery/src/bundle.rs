@@ -139,7 +139,8 @@ impl Bundle {
             return None;
         }
         let (_, bytes) = self.bytes.split_first()?;
-        let mut out = Vec::with_capacity(64 + block::get_maximum_output_size(bytes.len()));
+        let most = block::get_maximum_output_size(bytes.len());
+        let mut out = Vec::with_capacity(1 + 2 * LENGTH + most);
         match dictionary {
             Some(dictionary) => {
                 out.push(LIKE_OTHERS);
@@ -149,7 +150,7 @@ impl Bundle {
         }
         out.extend((bytes.len() as u32).to_le_bytes());
         let header = out.len();
-        out.resize(header + block::get_maximum_output_size(bytes.len()), 0);
+        out.resize(header + most, 0);
         let (_, content) = out.split_at_mut(header);
         let written = match dictionary {
             Some(dictionary) => block::compress_into_with_dict(bytes, content, &dictionary.bytes),
