@@ -104,6 +104,7 @@ impl Bundle {
 
     /// Adds an event, of less than 4 GB.
     pub fn push(&mut self, payload: &[u8]) {
+        self.bytes.reserve(1 + LENGTH + payload.len());
         if self.is_empty() {
             self.bytes.push(PLAIN);
         }
