@@ -1,32 +1,21 @@
-//! Reading the queue, and its rotation.
+//! Reading the queue.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::CStr;
-use std::rc::Rc;
 
-use delivery::{Bundle, Cursor, Dictionary, Filter, Place, Snapshot, Span};
+use delivery::{Cursor, Filter, Place, Snapshot, Span};
 use jsonb::Document;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::spi::{SpiClient, SpiHeapTupleData, SpiResult};
 use serde_json::Value;
 
-use super::consumers::{self, Consumer};
+use super::consumers::Consumer;
+use super::dictionaries::Dictionaries;
 use super::transaction::{Seen, Transaction};
 use super::{as_owner, plans, with_settings};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::json::Json;
-
-/// The row of queue_state.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// Which half events go to.
-    pub half: usize,
-    /// What they are compressed with.
-    pub dictionary: Option<Rc<Dictionary>>,
-}
 
 /// An event for a consumer.
 pub struct Queued {
@@ -112,19 +101,6 @@ pub fn newest<R>(work: impl FnOnce(&mut SpiClient<'_>) -> R) -> R {
         pg_sys::PopActiveSnapshot();
         result
     }
-}
-
-pub fn state(client: &SpiClient<'_>) -> Result<State> {
-    let query = "
-        SELECT s.half::integer, d.id, d.bytes
-          FROM posthog_plugins.queue_state AS s
-          LEFT JOIN posthog_plugins.queue_dictionary AS d ON d.id = s.dictionary AND d.half = s.half";
-    let row = plans::select(client, query, &[])?.next().ok_or(Error::NotThere)?;
-    let half: i32 = row.get(1)?.unwrap_or_default();
-    let bytes = row.get::<Vec<u8>>(3)?.filter(|bytes| !bytes.is_empty());
-    let dictionary = row.get::<i32>(2)?.zip(bytes);
-    let dictionary = dictionary.map(|(id, bytes)| Dictionary { id: id.cast_unsigned(), bytes });
-    Ok(State { half: usize::from(half == 1), dictionary: dictionary.map(Rc::new) })
 }
 
 /// Which transactions are over. The running one is not, whatever it has done.
@@ -308,40 +284,6 @@ pub fn unbundled(client: &SpiClient<'_>, stored: &[u8]) -> Result<Vec<Json>> {
     bundle.payloads().map(checked).collect()
 }
 
-/// Dictionaries that rows are read with, which are few.
-struct Dictionaries<'c, 'd> {
-    client: &'c SpiClient<'d>,
-    found: HashMap<u32, Option<Dictionary>>,
-}
-
-impl<'c, 'd> Dictionaries<'c, 'd> {
-    fn new(client: &'c SpiClient<'d>) -> Self {
-        Dictionaries { client, found: HashMap::new() }
-    }
-
-    /// None if a row is damaged, or its dictionary is gone.
-    fn unpack(&mut self, stored: &[u8]) -> SpiResult<Option<Bundle>> {
-        let dictionary = match Bundle::dictionary_of(stored) {
-            Some(id) => self.find(id)?,
-            None => None,
-        };
-        Ok(Bundle::unpack(stored, dictionary).ok())
-    }
-
-    fn find(&mut self, id: u32) -> SpiResult<Option<&Dictionary>> {
-        let found = match self.found.entry(id) {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(unknown) => {
-                let query = "SELECT bytes FROM posthog_plugins.queue_dictionary WHERE id = $1";
-                let row = plans::select(self.client, query, &[id.cast_signed().into()])?.next();
-                let bytes = row.map(|row| row.get::<Vec<u8>>(1)).transpose()?.flatten();
-                unknown.insert(bytes.map(|bytes| Dictionary { id, bytes }))
-            }
-        };
-        Ok(found.as_ref())
-    }
-}
-
 /// As the tables have it.
 pub fn hops(stored: Option<i16>) -> u8 {
     u8::try_from(stored.unwrap_or_default()).unwrap_or(u8::MAX)
@@ -391,7 +333,7 @@ pub fn waiting(
 /// Plans what `work` runs so that the index gives the order. The tables have no statistics: a plan
 /// that sorts would sort all there is for every piece, and one that seems expensive would be compiled
 /// for seconds.
-fn in_order<R>(work: impl FnOnce() -> R) -> R {
+pub fn in_order<R>(work: impl FnOnce() -> R) -> R {
     const OFF: &CStr = c"off";
     let settings = [
         (c"enable_seqscan", OFF),
@@ -417,122 +359,4 @@ pub fn first_since(client: &SpiClient<'_>, time: TimestampWithTimeZone) -> SpiRe
     let row = found.into_iter().next();
     let transaction = row.map(|row| row.get::<Transaction>(1)).transpose()?.flatten();
     Ok(transaction.map(|Transaction(transaction)| transaction))
-}
-
-/// As the tables have it.
-fn number(half: usize) -> i32 {
-    i32::from(half == 1)
-}
-
-fn name(half: usize) -> &'static str {
-    if half == 0 { "posthog_plugins.event_queue_0" } else { "posthog_plugins.event_queue_1" }
-}
-
-/// Whether a half has no rows, not even of transactions that were rolled back.
-pub fn is_empty(client: &SpiClient<'_>, half: usize) -> SpiResult<bool> {
-    let query = "SELECT pg_catalog.pg_relation_size($1::regclass) = 0";
-    Ok(client.select(query, Some(1), &[name(half).into()])?.first().get_one()? == Some(true))
-}
-
-/// What a half takes on disk, without its index.
-pub fn bytes(client: &SpiClient<'_>, half: usize) -> SpiResult<u64> {
-    let query = "SELECT pg_catalog.pg_table_size($1::regclass)";
-    let bytes = client.select(query, Some(1), &[name(half).into()])?.first().get_one::<i64>()?;
-    Ok(bytes.unwrap_or_default().unsigned_abs())
-}
-
-/// Whether what is in a half has been there for long, which is worth emptying it though it is small.
-pub fn is_old(client: &SpiClient<'_>, half: usize) -> SpiResult<bool> {
-    let query = format!(
-        "SELECT enqueued_at < pg_catalog.now() - '1 hour'::interval FROM {}
-          ORDER BY xid, number LIMIT 1",
-        name(half)
-    );
-    let row = in_order(|| client.select(query.as_str(), Some(1), &[]))?.next();
-    Ok(row.map(|row| row.get(1)).transpose()?.flatten().unwrap_or_default())
-}
-
-/// Makes a half this transaction's alone, if nobody is using it.
-pub fn lock(half: usize) -> bool {
-    let table = if half == 0 { c"event_queue_0" } else { c"event_queue_1" };
-    lock_table(table, pg_sys::AccessExclusiveLock)
-}
-
-/// Keeps others from changing the state until the transaction ends, if nobody is about to.
-pub fn lock_state() -> bool {
-    lock_table(c"queue_state", pg_sys::ShareUpdateExclusiveLock)
-}
-
-fn lock_table(table: &CStr, mode: u32) -> bool {
-    // SAFETY: look-ups of constant names, and a lock that is taken only if it is free.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"posthog_plugins".as_ptr(), true);
-        let table = pg_sys::get_relname_relid(table.as_ptr(), schema);
-        pg_sys::ConditionalLockRelationOid(table, mode as i32)
-    }
-}
-
-/// Whether a half has anything that a consumer has not recorded as done.
-pub fn is_needed(client: &SpiClient<'_>, half: usize) -> Result<bool> {
-    let query = format!("SELECT FROM {} WHERE xid >= $1 AND xid <= $2 LIMIT 1", name(half));
-    for consumer in consumers::all(client)? {
-        for Span { first, last, .. } in consumer.cursor.rest() {
-            let arguments = [Transaction(first).into(), Transaction(last).into()];
-            if !in_order(|| plans::select(client, &query, &arguments))?.is_empty() {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// Empties a half that is locked.
-pub fn empty(client: &mut SpiClient<'_>, half: usize) -> SpiResult<()> {
-    client.update(format!("TRUNCATE {}", name(half)).as_str(), None, &[])?;
-    let statement = "DELETE FROM posthog_plugins.queue_dictionary WHERE half = $1";
-    client.update(statement, None, &[number(half).into()]).map(drop)
-}
-
-/// Has events go to a half of that size, and be compressed with a dictionary, unless that is empty.
-pub fn switch(
-    client: &mut SpiClient<'_>,
-    half: usize,
-    size: u64,
-    dictionary: &[u8],
-) -> SpiResult<()> {
-    let statement = "
-        WITH learned AS (
-            INSERT INTO posthog_plugins.queue_dictionary (half, size, bytes) VALUES ($1, $2, $3)
-            RETURNING id)
-        UPDATE posthog_plugins.queue_state SET half = $1, dictionary = (SELECT id FROM learned)";
-    let arguments = [number(half).into(), size.cast_signed().into(), dictionary.into()];
-    client.update(statement, None, &arguments).map(drop)
-}
-
-/// How large the half that events go to was when its dictionary was made; 0 if it has none.
-pub fn learned_at(client: &SpiClient<'_>) -> SpiResult<u64> {
-    let query = "SELECT d.size
-                   FROM posthog_plugins.queue_state AS s
-                   JOIN posthog_plugins.queue_dictionary AS d ON d.id = s.dictionary";
-    let row = client.select(query, Some(1), &[])?.next();
-    let size = row.map(|row| row.get::<i64>(1)).transpose()?.flatten();
-    Ok(size.unwrap_or_default().cast_unsigned())
-}
-
-/// What the last events of a half are mostly like.
-pub fn learn(client: &SpiClient<'_>, half: usize) -> Result<Vec<u8>> {
-    let query = format!(
-        "SELECT bundle FROM (SELECT bundle FROM {} ORDER BY xid DESC, number DESC LIMIT 64) AS newest
-          WHERE pg_catalog.length(bundle) <= 8192",
-        name(half)
-    );
-    let mut dictionaries = Dictionaries::new(client);
-    let mut events = Vec::new();
-    for row in in_order(|| plans::select(client, &query, &[]))? {
-        let stored = row.get::<&[u8]>(1)?.unwrap_or_default();
-        // Those after it in the row are compressed with it.
-        let bundle = dictionaries.unpack(stored)?;
-        events.extend(bundle.and_then(|bundle| bundle.payloads().next().map(<[u8]>::to_vec)));
-    }
-    Ok(Dictionary::choose(&events))
 }

@@ -4,8 +4,8 @@
 use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 
-use crate::catalog::consumers;
-use crate::catalog::queue::{self, newest};
+use crate::catalog::queue::newest;
+use crate::catalog::{consumers, halves};
 use crate::error::Result;
 use crate::settings;
 
@@ -32,29 +32,29 @@ pub enum Rotation {
 /// and then.
 pub fn rotate() -> Result<Rotation> {
     // Before anything is read.
-    if !queue::lock_state() {
+    if !halves::lock_state() {
         return Ok(Rotation::Nothing);
     }
     newest(|client| -> Result<_> {
-        let half = queue::state(client)?.half;
+        let half = halves::state(client)?.half;
         let other = 1 - half;
-        let size = queue::bytes(client, half)?;
-        if !queue::is_empty(client, other)? {
+        let size = halves::bytes(client, half)?;
+        if !halves::is_empty(client, other)? {
             if is_done(client, other)? {
-                queue::empty(client, other)?;
+                halves::empty(client, other)?;
                 return Ok(Rotation::Emptied);
             }
-        } else if size >= settings::queue_size() || queue::is_old(client, half)? {
+        } else if size >= settings::queue_size() || halves::is_old(client, half)? {
             if size < ENOUGH {
-                queue::switch(client, other, 0, &[])?;
+                halves::switch(client, other, 0, &[])?;
             } else {
-                queue::switch(client, other, ENOUGH, &queue::learn(client, half)?)?;
+                halves::switch(client, other, ENOUGH, &halves::learn(client, half)?)?;
             }
             return Ok(Rotation::Switched);
         }
-        if size >= ENOUGH.max(MUCH * queue::learned_at(client)?) {
-            let learned = queue::learn(client, half)?;
-            queue::switch(client, half, size, &learned)?;
+        if size >= ENOUGH.max(MUCH * halves::learned_at(client)?) {
+            let learned = halves::learn(client, half)?;
+            halves::switch(client, half, size, &learned)?;
             return Ok(Rotation::Learned);
         }
         Ok(Rotation::Nothing)
@@ -66,14 +66,14 @@ fn is_done(client: &mut SpiClient<'_>, half: usize) -> Result<bool> {
     consumers::follow(client, consumers::Start::Oldest)?;
     // Whoever has appended holds a lock until the transaction ends, so nothing in it is undecided
     // once this one is ours.
-    if !queue::lock(half) {
+    if !halves::lock(half) {
         return Ok(false);
     }
     // SAFETY: a transaction is running; the snapshot is popped again unless an error ends it. It is
     // newer than the lock.
     let is_needed = unsafe {
         pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-        let is_needed = queue::is_needed(client, half);
+        let is_needed = halves::is_needed(client, half);
         pg_sys::PopActiveSnapshot();
         is_needed?
     };

@@ -8,7 +8,8 @@ use delivery::Dictionary;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::queue::{self, State};
+use crate::catalog::halves::{self, State};
+use crate::catalog::queue::newest;
 use crate::error::Result;
 
 thread_local! {
@@ -31,7 +32,7 @@ pub fn half() -> Result<usize> {
         let tables = [c"queue_state", c"event_queue_0", c"event_queue_1"];
         WATCHED.set(tables.map(|name| pg_sys::get_relname_relid(name.as_ptr(), schema)));
     }
-    let state = queue::newest(|client| queue::state(client))?;
+    let state = newest(|client| halves::state(client))?;
     let half = state.half;
     // SAFETY: the running transaction's. What it sees may be older than the last message.
     let sees_the_newest = unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as i32;
