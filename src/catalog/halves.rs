@@ -147,7 +147,10 @@ pub fn learn(client: &SpiClient<'_>, half: usize) -> Result<Vec<u8>> {
         let stored = row.get::<&[u8]>(1)?.unwrap_or_default();
         // Those after it in the row are compressed with it.
         let bundle = dictionaries.unpack(stored)?;
-        events.extend(bundle.and_then(|bundle| bundle.payloads().next().map(<[u8]>::to_vec)));
+        let first = bundle.as_ref().and_then(|bundle| bundle.payloads().next());
+        events.extend(
+            first.map(|event| event.iter().copied().take(Dictionary::MOST_BYTES).collect()),
+        );
     }
     Ok(Dictionary::choose(&events))
 }

@@ -2,10 +2,6 @@
 
 use lz4_flex::block;
 
-/// An event of each frequent kind, as far as there is room. More would take longer to look through than
-/// is saved.
-const MOST_BYTES: usize = 8 << 10;
-
 /// Some events, which those that are compressed with it refer to. It never changes: who has one may
 /// keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +11,17 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
+    /// An event of each frequent kind, as far as there is room. More would take longer to look through
+    /// than is saved.
+    pub const MOST_BYTES: usize = 8 << 10;
+
     /// Chooses among events those that some others are like, and none of each other's kind. The earlier
-    /// ones come first.
+    /// ones come first. Of an event, the first [`Self::MOST_BYTES`] are enough.
     pub fn choose(events: &[Vec<u8>]) -> Vec<u8> {
         let events: Vec<_> = events.iter().map(|event| Sample::of(event)).collect();
-        let mut chosen = Vec::with_capacity(MOST_BYTES);
+        let mut chosen = Vec::with_capacity(Self::MOST_BYTES);
         for (place, event) in events.iter().enumerate() {
-            let room = MOST_BYTES - chosen.len();
+            let room = Self::MOST_BYTES - chosen.len();
             if room == 0 {
                 break;
             }
@@ -43,7 +43,7 @@ struct Sample<'e> {
 
 impl<'e> Sample<'e> {
     fn of(event: &'e [u8]) -> Self {
-        let (bytes, _) = event.split_at(event.len().min(MOST_BYTES));
+        let (bytes, _) = event.split_at(event.len().min(Dictionary::MOST_BYTES));
         Sample { bytes, alone: block::compress(bytes).len() }
     }
 
@@ -85,6 +85,6 @@ mod tests {
     fn of_what_is_large_there_is_a_part() {
         let long = (0..100).flat_map(|n| event(&format!("part {n}"), n)).collect::<Vec<_>>();
         let chosen = Dictionary::choose(&[event("view", 1), long.clone(), long.clone()]);
-        assert!(chosen.len() == MOST_BYTES && long.starts_with(&chosen));
+        assert!(chosen.len() == Dictionary::MOST_BYTES && long.starts_with(&chosen));
     }
 }
